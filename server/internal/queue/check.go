@@ -1,0 +1,157 @@
+package queue
+
+import "fmt"
+
+// Check says which invariant of the state is broken; nil when all hold. Tests
+// call it after every step. It takes time in proportion to the state.
+func (s *State) Check() error {
+	t := tally{leases: map[Lease]bool{}, sessions: map[*Session]int{}, consumers: map[*Consumer]int{}}
+	for _, qs := range []map[string]*Queue{s.queues, s.temporary} {
+		for name, q := range qs {
+			if name != q.Name || (q.Owner != nil) != (s.temporary[name] == q) {
+				return fmt.Errorf("queue %q stands under the name %q", q.Name, name)
+			}
+			if err := s.checkQueue(q, &t); err != nil {
+				return fmt.Errorf("queue %q: %w", q.Name, err)
+			}
+		}
+	}
+	if t.bytes != s.bytes {
+		return fmt.Errorf("bodies take %d bytes, the state says %d", t.bytes, s.bytes)
+	}
+	if len(t.leases) != len(s.leases) {
+		return fmt.Errorf("%d leases in queues, %d in the table", len(t.leases), len(s.leases))
+	}
+	return s.checkRest(&t)
+}
+
+// tally is what checkQueue counts, to be compared with what others say.
+type tally struct {
+	bytes, timers int
+	leases        map[Lease]bool
+	sessions      map[*Session]int // leases
+	consumers     map[*Consumer]int
+}
+
+func (s *State) checkQueue(q *Queue, t *tally) error {
+	var counts [messages]int
+	bytes, requiring := 0, 0
+	var last ID
+	for i, m := range q.messages(q.count()) {
+		if i > 0 && !last.Before(m.ID) {
+			return fmt.Errorf("message %v is there twice", m.ID)
+		}
+		last = m.ID
+		counts[m.state]++
+		bytes += len(m.Body)
+		if m.state != leased && m.requireConsumer {
+			requiring++
+		}
+		if err := s.checkMessage(q, m, t); err != nil {
+			return fmt.Errorf("message %v: %w", m.ID, err)
+		}
+	}
+	switch {
+	case counts != q.counts || bytes != q.bytes || requiring != q.requiring:
+		return fmt.Errorf("has %v messages of %d bytes, says %v of %d", counts, bytes, q.counts, q.bytes)
+	case len(q.returned) > 0 && q.waiting.head != nil && !last.IsZero() && !q.returned.oldestBefore(q.waiting.head):
+		return fmt.Errorf("a returned message is younger than a first one")
+	}
+	t.bytes += bytes
+	for _, c := range q.consumers {
+		if c.Queue != q || c.ended || s.sessions[c.Session.ID] != c.Session {
+			return fmt.Errorf("consumer %d does not belong to it", c.ID)
+		}
+		// A consumer whose Pull was used up by another steps out on its turn.
+		if c.ready && !c.open() && c.pull == nil {
+			return fmt.Errorf("consumer %d is in line and can take nothing", c.ID)
+		}
+		if c.pull != nil && c.pull.taken > 0 {
+			continue // the Pull is about to be answered, and may leave the rest
+		}
+		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.expired(s.now) {
+			return fmt.Errorf("message %v waits beside the idle consumer %d", m.ID, c.ID)
+		}
+	}
+	return nil
+}
+
+// oldestBefore reports whether every returned message is older than m.
+func (r returned) oldestBefore(m *Message) bool {
+	for _, o := range r {
+		if !o.ID.Before(m.ID) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
+	if m.queue != q {
+		return fmt.Errorf("belongs to queue %q", m.queue.Name)
+	}
+	if m.timer.pos != 0 {
+		t.timers++
+	}
+	if (m.timer.pos != 0) != (m.state != waiting || m.Expires != 0) {
+		return fmt.Errorf("in state %d its timer is %v", m.state, m.timer.at)
+	}
+	if m.caller != nil && (m.caller.pending[m.CorrelationID] != m || s.temporary[m.caller.Name] != m.caller) {
+		return fmt.Errorf("its caller %q does not wait for it", m.caller.Name)
+	}
+	if m.state != leased {
+		if m.lease != 0 || m.holder != nil {
+			return fmt.Errorf("is not leased but has a lease")
+		}
+		return nil
+	}
+	if s.leases[m.lease] != m || m.holder == nil || m.holder.Queue != q || s.sessions[m.holder.Session.ID] == nil {
+		return fmt.Errorf("its lease %d is nobody's", m.lease)
+	}
+	if m.Attempts < 1 || m.Attempts > m.maxAttempts {
+		return fmt.Errorf("attempt %d of %d", m.Attempts, m.maxAttempts)
+	}
+	t.leases[m.lease] = true
+	t.sessions[m.holder.Session]++
+	t.consumers[m.holder]++
+	return nil
+}
+
+// checkRest compares sessions, consumers and timers with the tally.
+func (s *State) checkRest(t *tally) error {
+	for id, sess := range s.sessions {
+		if sess.ID != id || sess.leases != t.sessions[sess] {
+			return fmt.Errorf("session %d holds %d leases, says %d", id, t.sessions[sess], sess.leases)
+		}
+		if sess.timer.pos != 0 {
+			t.timers++
+		}
+		if at := sess.Expires(); at != 0 && (sess.timer.pos == 0 || sess.timer.at > at) {
+			return fmt.Errorf("session %d ends at %d, its timer is at %d", id, at, sess.timer.at)
+		}
+		for _, q := range sess.temporary {
+			if q.Owner != sess || s.temporary[q.Name] != q {
+				return fmt.Errorf("session %d says it owns %q", id, q.Name)
+			}
+			for corr, m := range q.pending {
+				if m.caller != q || m.CorrelationID != corr || m.state == gone {
+					return fmt.Errorf("queue %q waits for %q, which does not know", q.Name, corr)
+				}
+			}
+		}
+		for _, c := range append(sess.consumers[:len(sess.consumers):len(sess.consumers)], sess.ending...) {
+			if c.Session != sess || c.holding != t.consumers[c] {
+				return fmt.Errorf("consumer %d of session %d holds %d, says %d", c.ID, id, t.consumers[c], c.holding)
+			}
+		}
+	}
+	if t.timers != len(s.timers) {
+		return fmt.Errorf("%d timers are set, %d are known", len(s.timers), t.timers)
+	}
+	for i, tm := range s.timers {
+		if int(tm.pos) != i+1 || i > 0 && s.timers[(i-1)/4].at > tm.at {
+			return fmt.Errorf("timer %d is out of order", i)
+		}
+	}
+	return nil
+}

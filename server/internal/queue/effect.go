@@ -1,0 +1,75 @@
+package queue
+
+// Effects are what an operation caused, and its result. Messages and consumers
+// in it may be read until the next Apply. The zero value is ready; Apply resets
+// it first.
+type Effects struct {
+	// The operation's result.
+	ID             ID          // Send: the message; a duplicate's first id
+	Duplicate      bool        // Send: nothing was enqueued
+	Queue          *Queue      // Create, Send, Subscribe: the queue
+	Created        bool        // Create, Subscribe, Send: the queue is new
+	Consumer       *Consumer   // Subscribe
+	Count          int         // Ack, Nack, Extend, Purge, Destroy: how many
+	Refused        []Refusal   // Ack, Nack, Extend of several leases
+	ReplyQueueGone bool        // Reply
+	Cancel         CancelState // Cancel
+
+	// What others are to be told.
+	Deliveries     []Delivery
+	ConsumersEnded []ConsumerEnded
+	SessionsEnded  []SessionEnded
+}
+
+// Refusal says why one lease of a list was refused.
+type Refusal struct {
+	Lease Lease
+	Err   error
+}
+
+// Delivery is one attempt at one message for one consumer.
+type Delivery struct {
+	Sink     any // of the consumer
+	Consumer *Consumer
+	Message  *Message
+	Lease    Lease // the message's, at this time
+}
+
+// ConsumerEnded says that a consumer ended without being asked to.
+type ConsumerEnded struct {
+	Sink     any
+	Consumer ConsumerID
+	Err      error
+}
+
+// SessionEnded says that a session is gone, or that another stream took it
+// (ErrSuperseded).
+type SessionEnded struct {
+	Sink    any // nil without a stream
+	Session SessionID
+	Err     error
+}
+
+// CancelState says what became of a cancelled request.
+type CancelState uint8
+
+// What Cancel found.
+const (
+	CancelUnknown   CancelState = iota // not pending
+	CancelWithdrawn                    // it was queued, and is gone
+	CancelRunning                      // somebody holds its lease
+)
+
+// reset empties e and keeps its memory.
+func (e *Effects) reset() {
+	clear(e.Deliveries)
+	clear(e.ConsumersEnded)
+	clear(e.SessionsEnded)
+	clear(e.Refused)
+	*e = Effects{
+		Refused:        e.Refused[:0],
+		Deliveries:     e.Deliveries[:0],
+		ConsumersEnded: e.ConsumersEnded[:0],
+		SessionsEnded:  e.SessionsEnded[:0],
+	}
+}

@@ -1,0 +1,84 @@
+package queue
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Instant is a point in time: nanoseconds since the Unix epoch, from a clock
+// that never goes back. Zero means never.
+type Instant int64
+
+// Add is i moved by d.
+func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
+
+// Sub is how long i is after j.
+func (i Instant) Sub(j Instant) time.Duration { return time.Duration(i - j) }
+
+// until is how long i is in the future at now, at least zero.
+func (i Instant) until(now Instant) time.Duration { return max(0, i.Sub(now)) }
+
+// ID names a message. It is never used again: sequences rise within an epoch,
+// and each start of the switch has an epoch of its own.
+type ID struct {
+	Shard    uint16 // always 0 today
+	Epoch    uint64 // which start of the switch; milliseconds since 1970, or later
+	Sequence uint64 // counts from 1
+}
+
+// IsZero reports whether id names nothing.
+func (id ID) IsZero() bool { return id.Sequence == 0 }
+
+// Before reports whether id was made before other.
+func (id ID) Before(other ID) bool {
+	if id.Epoch != other.Epoch {
+		return id.Epoch < other.Epoch
+	}
+	return id.Sequence < other.Sequence
+}
+
+// Append appends the id's text form: shard, epoch and sequence in base 36.
+func (id ID) Append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(id.Shard), 36)
+	b = strconv.AppendUint(append(b, '-'), id.Epoch, 36)
+	return strconv.AppendUint(append(b, '-'), id.Sequence, 36)
+}
+
+// String is the id's text form; the zero ID is empty.
+func (id ID) String() string {
+	if id.IsZero() {
+		return ""
+	}
+	return string(id.Append(make([]byte, 0, 32)))
+}
+
+// ParseID reads what String wrote. The error is ErrInvalid.
+func ParseID(s string) (ID, error) {
+	shard, rest, _ := strings.Cut(s, "-")
+	epoch, seq, ok := strings.Cut(rest, "-")
+	n, err1 := strconv.ParseUint(shard, 36, 16)
+	e, err2 := strconv.ParseUint(epoch, 36, 64)
+	q, err3 := strconv.ParseUint(seq, 36, 64)
+	id := ID{Shard: uint16(n), Epoch: e, Sequence: q}
+	if !ok || err1 != nil || err2 != nil || err3 != nil || id.String() != s {
+		return ID{}, errorf(ErrInvalid, "message id %s is not one of this switch; use one that it printed", quote(s))
+	}
+	return id, nil
+}
+
+// SessionID names a session inside the switch; the token outside is made of it.
+// It is never used again.
+type SessionID uint64
+
+// ConsumerID names a consumer within its session; counts from 1.
+type ConsumerID uint64
+
+// Lease names one delivery of one message. Leases rise with every delivery and
+// are never used again, also across restarts.
+type Lease uint64
+
+// leaseBits is how far an epoch is shifted for its first lease and session. An
+// epoch is at least a millisecond, so a start would have to make four billion
+// leases a second to reach the next start's range.
+const leaseBits = 22

@@ -1,0 +1,153 @@
+package queue
+
+import "time"
+
+// Header is one header of a message.
+type Header struct{ Key, Value string }
+
+// A Failure is the reply to a request that failed.
+type Failure struct {
+	Err     error  // the switch speaks: an *Error
+	Handler []byte // the handler speaks: its failure, opaque
+}
+
+// Message is one message in one queue. Its exported fields never change while
+// it is in the queue, but for Attempts.
+type Message struct {
+	ID            ID
+	Body          []byte
+	Headers       []Header
+	CorrelationID string
+	ReplyTo       string // the reply queue's name; empty: no reply wanted
+	Failure       *Failure
+	Sender        string // the name of the session that sent it
+	Sent          Instant
+	Expires       Instant // zero: never
+	Attempts      int     // deliveries that count so far
+
+	queue           *Queue
+	caller          *Queue // the temporary reply queue in whose pending it is
+	maxAttempts     int
+	requireConsumer bool
+	callerGone      bool // it had a caller, whose session ended
+	seated          bool // it has been in queue.waiting; it returns to queue.returned
+	state           messageState
+
+	next, prev *Message // in queue.waiting, while waiting
+	place      int32    // in queue.returned, from 1, while waiting there
+	timer      timer    // expiry while waiting, delay, lease deadline
+
+	// While leased.
+	lease              Lease
+	holder             *Consumer
+	leasedAt           Instant
+	leasedTo           Instant
+	heldNext, heldPrev *Message // in holder.held
+}
+
+type messageState uint8
+
+const (
+	gone     messageState = iota // not in any queue
+	waiting                      // in queue.waiting or queue.returned
+	delayed                      // its timer brings it back
+	leased                       // a consumer holds it
+	messages                     // how many states there are
+)
+
+// Attempt is the number of the delivery that is under way.
+func (m *Message) Attempt() int { return m.Attempts }
+
+// TimeLeft is how long until the message expires; zero when it does not. A
+// message that is expired has a nanosecond.
+func (m *Message) TimeLeft(now Instant) time.Duration {
+	if m.Expires == 0 {
+		return 0
+	}
+	return max(1, m.Expires.Sub(now))
+}
+
+// LeaseLeft is how long the lease lasts from now.
+func (m *Message) LeaseLeft(now Instant) time.Duration { return m.leasedTo.until(now) }
+
+func (m *Message) expired(now Instant) bool { return m.Expires != 0 && m.Expires <= now }
+
+// chain is a doubly linked list of waiting messages, oldest first.
+type chain struct{ head, tail *Message }
+
+func (c *chain) push(m *Message) {
+	m.prev = c.tail
+	if c.tail == nil {
+		c.head = m
+	} else {
+		c.tail.next = m
+	}
+	c.tail = m
+}
+
+func (c *chain) remove(m *Message) {
+	if m.prev == nil {
+		c.head = m.next
+	} else {
+		m.prev.next = m.next
+	}
+	if m.next == nil {
+		c.tail = m.prev
+	} else {
+		m.next.prev = m.prev
+	}
+	m.next, m.prev = nil, nil
+}
+
+// returned is a heap of messages that came back, oldest first. All of them are
+// older than the chain's head, because the chain is only taken from its head.
+type returned []*Message
+
+func (r returned) less(i, j int) bool { return r[i].ID.Before(r[j].ID) }
+
+func (r returned) swap(i, j int) {
+	r[i], r[j] = r[j], r[i]
+	r[i].place, r[j].place = int32(i+1), int32(j+1)
+}
+
+func (r *returned) push(m *Message) {
+	*r = append(*r, m)
+	m.place = int32(len(*r))
+	r.up(len(*r) - 1)
+}
+
+func (r *returned) remove(m *Message) {
+	i, last := int(m.place)-1, len(*r)-1
+	r.swap(i, last)
+	(*r)[last] = nil
+	*r = (*r)[:last]
+	m.place = 0
+	if i < last {
+		r.down(i)
+		r.up(i)
+	}
+}
+
+func (r returned) up(i int) {
+	for i > 0 && r.less(i, (i-1)/2) {
+		r.swap(i, (i-1)/2)
+		i = (i - 1) / 2
+	}
+}
+
+func (r returned) down(i int) {
+	for {
+		c := 2*i + 1
+		if c >= len(r) {
+			return
+		}
+		if c+1 < len(r) && r.less(c+1, c) {
+			c++
+		}
+		if !r.less(c, i) {
+			return
+		}
+		r.swap(i, c)
+		i = c
+	}
+}

@@ -1,0 +1,126 @@
+package queue
+
+import "strings"
+
+// window is how many of a producer's last sequences are remembered (DESIGN:
+// 4,096). A client keeps fewer Sends unanswered than that.
+const window = 4096
+
+// producer remembers which of its sequences were sent, to tell a retry from a
+// new Send.
+type producer struct {
+	name  string
+	high  uint64   // highest sequence seen
+	low   uint64   // lowest sequence in slots
+	slots []uint64 // message sequence by sent sequence, modulo; zero: not seen
+	seen  Instant
+
+	prev, next *producer // in State.quiet
+}
+
+func checkProducer(name string) error {
+	if len(name) > MaxProducerBytes {
+		return errorf(ErrInvalid, "the producer id is %d bytes: at most %d", len(name), MaxProducerBytes)
+	}
+	return nil
+}
+
+// repeated is the message that a producer's sequence first made; zero when the
+// sequence is new.
+func (s *State) repeated(name string, sequence uint64) (uint64, error) {
+	p := s.producers[name]
+	if p == nil || sequence > p.high {
+		return 0, nil
+	}
+	if p.high-sequence >= window {
+		return 0, errorf(ErrSequenceTooOld, "sequence %d is %d below the producer's highest: the last %d are remembered; it was sent or never will be",
+			sequence, p.high-sequence, window)
+	}
+	if sequence < p.low {
+		return 0, nil
+	}
+	return p.slots[sequence%uint64(len(p.slots))], nil
+}
+
+// remember notes that a producer's new sequence made a message.
+func (s *State) remember(name string, sequence uint64, id ID) {
+	p := s.producers[name]
+	if p == nil {
+		if len(s.producers) >= s.limits.Producers {
+			s.forgetProducer(s.quiet.head.name)
+		}
+		name = strings.Clone(name)
+		p = &producer{name: name, high: sequence, low: sequence, slots: make([]uint64, 8)}
+		s.producers[name] = p
+	} else {
+		s.quiet.remove(p)
+	}
+	for h := s.quiet.head; h != nil && s.now.Sub(h.seen) > s.limits.ProducerSilence; h = s.quiet.head {
+		s.forgetProducer(h.name)
+	}
+	p.seen = s.now
+	s.quiet.push(p)
+	p.note(sequence, id.Sequence)
+}
+
+func (p *producer) note(sequence, id uint64) {
+	old := *p // the loops count from it: the highest sequence of all has no next
+	p.high, p.low = max(p.high, sequence), min(p.low, sequence)
+	if p.high-p.low >= window {
+		p.low = p.high - window + 1
+	}
+	if need := p.high - p.low + 1; need > uint64(len(p.slots)) {
+		n := uint64(len(p.slots))
+		for n < need {
+			n *= 2
+		}
+		p.slots = make([]uint64, n)
+		for q := max(old.low, p.low); q-old.low <= old.high-old.low; q++ {
+			p.slots[q%n] = old.slots[q%uint64(len(old.slots))]
+		}
+	} else if sequence > old.high {
+		// Sequences that were jumped over are unseen.
+		for q := max(old.high+1, p.low); q < sequence; q++ {
+			p.slots[q%uint64(len(p.slots))] = 0
+		}
+	} else {
+		for q := p.low; q < old.low; q++ {
+			p.slots[q%uint64(len(p.slots))] = 0
+		}
+	}
+	p.slots[sequence%uint64(len(p.slots))] = id
+}
+
+func (s *State) forgetProducer(name string) {
+	if p := s.producers[name]; p != nil {
+		s.quiet.remove(p)
+		delete(s.producers, name)
+	}
+}
+
+// producerList is producers by silence, longest first.
+type producerList struct{ head, tail *producer }
+
+func (l *producerList) push(p *producer) {
+	p.prev = l.tail
+	if l.tail == nil {
+		l.head = p
+	} else {
+		l.tail.next = p
+	}
+	l.tail = p
+}
+
+func (l *producerList) remove(p *producer) {
+	if p.prev == nil {
+		l.head = p.next
+	} else {
+		p.prev.next = p.next
+	}
+	if p.next == nil {
+		l.tail = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next = nil, nil
+}

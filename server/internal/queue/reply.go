@@ -1,0 +1,109 @@
+package queue
+
+// MaxFailureBytes bounds a handler's encoded failure: 16 KiB of details and a
+// message of a few lines.
+const MaxFailureBytes = 20 << 10
+
+func (op *Reply) apply(s *State, fx *Effects) error {
+	sess, err := s.session(op.Session)
+	if err != nil {
+		return err
+	}
+	if n := len(op.Body); n > s.limits.PayloadBytes {
+		return errorf(ErrPayloadTooLarge, "the reply is %d bytes: this switch takes at most %d", n, s.limits.PayloadBytes).with("limit", "max_payload_bytes")
+	}
+	if n := len(op.Failure); n > MaxFailureBytes {
+		return errorf(ErrInvalid, "the failure takes %d bytes: at most %d", n, MaxFailureBytes)
+	}
+	if err := checkHeaders(op.Headers); err != nil {
+		return err
+	}
+	m, err := s.leaseOf(sess, op.Lease)
+	if err != nil {
+		return err
+	}
+	if m.ReplyTo == "" {
+		return errorf(ErrNoReplyTo, "message %s wants no reply; ack it", m.ID).with("queue", m.queue.Name)
+	}
+	to := s.replyQueue(m)
+	reply := &Message{Body: op.Body, Headers: op.Headers, CorrelationID: m.CorrelationID, Sender: sess.Name}
+	if len(op.Failure) > 0 {
+		reply.Failure = &Failure{Handler: op.Failure}
+	}
+	s.done(m, MessageReplied, fx)
+	if to == nil {
+		fx.ReplyQueueGone = true
+		return nil
+	}
+	s.answer(to, reply, fx)
+	return nil
+}
+
+// ErrGone is what the server is told when Effects.ReplyQueueGone is set.
+func ErrGone(l Lease) error {
+	return errorf(ErrReplyQueueGone, "the caller of lease %d is gone, and its reply queue with it; the request is acked", l)
+}
+
+// replyQueue is where a reply to m goes; nil when nobody waits.
+func (s *State) replyQueue(m *Message) *Queue {
+	if m.caller != nil || m.ReplyTo == "" {
+		return m.caller
+	}
+	return s.queues[m.ReplyTo]
+}
+
+// answer puts a reply into its queue. Limits do not hold for replies: there is
+// at most one for each request that was let in.
+func (s *State) answer(to *Queue, reply *Message, fx *Effects) {
+	reply.ID, reply.Sent, reply.maxAttempts = s.newID(), s.now, to.Options.MaxAttempts
+	reply.Expires = expiry(s.now, 0, to.Options.MaxAge)
+	to.counters.Sent++
+	s.enqueue(reply, to, fx)
+}
+
+func (op *Cancel) apply(s *State, fx *Effects) error {
+	sess, err := s.session(op.Session)
+	if err != nil {
+		return err
+	}
+	r, err := s.queue(op.ReplyTo)
+	if err != nil {
+		return err
+	}
+	if r.Owner != sess {
+		return errorf(ErrQueueNotYours, "queue %s is not a temporary queue of this session", quote(r.Name)).with("queue", r.Name)
+	}
+	m := r.pending[op.CorrelationID]
+	switch {
+	case m == nil:
+		fx.Cancel = CancelUnknown
+	case m.state == leased:
+		fx.Cancel = CancelRunning
+		s.settleCaller(m)
+		m.callerGone = true
+	default:
+		fx.Cancel = CancelWithdrawn
+		s.discard(m, MessageCancelled, fx)
+	}
+	return nil
+}
+
+// requests are the pending requests of a temporary queue, oldest first.
+func (q *Queue) requests() []*Message {
+	all := make([]*Message, 0, len(q.pending))
+	for _, m := range q.pending {
+		all = append(all, m)
+	}
+	sortByAge(all)
+	return all
+}
+
+// Pending calls f for each request of the session that waits for its reply,
+// oldest first within a reply queue.
+func (sess *Session) Pending(f func(m *Message, queue string, running bool)) {
+	for _, q := range sess.temporary {
+		for _, m := range q.requests() {
+			f(m, m.queue.Name, m.state == leased)
+		}
+	}
+}

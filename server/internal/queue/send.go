@@ -1,0 +1,303 @@
+package queue
+
+import (
+	"strings"
+	"time"
+)
+
+func (op *Send) apply(s *State, fx *Effects) error {
+	sess, err := s.session(op.Session)
+	if err != nil {
+		return err
+	}
+	if err := op.check(s); err != nil {
+		return err
+	}
+	if op.Sequence != 0 {
+		if repeated, err := op.repeated(s, sess, fx); repeated || err != nil {
+			return err
+		}
+	}
+	q, isNew, err := op.target(s, sess)
+	if err != nil {
+		return err
+	}
+	caller, err := op.caller(s, sess)
+	if err != nil {
+		return err
+	}
+	if err := op.admit(s, q); err != nil {
+		return err
+	}
+	if isNew {
+		s.link(q, sess.Name)
+		fx.Created = true
+	}
+	op.put(s, sess, q, caller, fx)
+	return nil
+}
+
+// producer is the one that the sequence counts for.
+func (op *Send) producer(sess *Session) string {
+	if op.Producer == "" {
+		return sess.producer
+	}
+	return op.Producer
+}
+
+// repeated answers a Send that was sent before.
+func (op *Send) repeated(s *State, sess *Session, fx *Effects) (bool, error) {
+	producer := op.producer(sess)
+	if producer == "" {
+		return false, errorf(ErrInvalid, "sequence %d has no producer; name one here or at Login", op.Sequence)
+	}
+	first, err := s.repeated(producer, op.Sequence)
+	if err != nil || first == 0 {
+		return false, err
+	}
+	fx.ID, fx.Duplicate = ID{Epoch: s.epoch, Sequence: first}, true
+	if q := s.queues[op.Queue]; q != nil {
+		q.counters.Repeats++
+		fx.Queue = q
+	}
+	return true, nil
+}
+
+// check looks at the fields alone.
+func (op *Send) check(s *State) error {
+	if n := len(op.Body); n > s.limits.PayloadBytes {
+		return errorf(ErrPayloadTooLarge, "the body is %d bytes: this switch takes at most %d", n, s.limits.PayloadBytes).with("limit", "max_payload_bytes")
+	}
+	for _, err := range []error{
+		checkHeaders(op.Headers),
+		checkName("correlation_id", op.CorrelationID),
+		inRange("timeout_ms", op.Timeout, time.Millisecond, MaxTimeout),
+		inRange("max_attempts", op.MaxAttempts, 1, MaxAttempts),
+		checkProducer(op.Producer),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if op.ReplyTo != "" && op.CorrelationID == "" {
+		return errorf(ErrInvalid, "reply_to %s needs a correlation_id to tell its replies apart", quote(op.ReplyTo))
+	}
+	if s.draining {
+		return errShuttingDown()
+	}
+	return nil
+}
+
+func checkHeaders(hs []Header) error {
+	if len(hs) > MaxHeaders {
+		return errorf(ErrInvalid, "%d headers: at most %d", len(hs), MaxHeaders)
+	}
+	size := 0
+	for _, h := range hs {
+		size += len(h.Key) + len(h.Value)
+		if err := checkName("header name", h.Key); err != nil {
+			return err
+		}
+		if h.Key == "" || strings.HasPrefix(h.Key, HeaderPrefix) {
+			return errorf(ErrInvalid, "header name %s: names are not empty and do not begin with %q, which marks the switch's own", quote(h.Key), HeaderPrefix)
+		}
+	}
+	if size > MaxHeaderBytes {
+		return errorf(ErrInvalid, "headers of %d bytes: at most %d in all", size, MaxHeaderBytes)
+	}
+	return nil
+}
+
+// target finds the queue, or a new one that is not linked yet.
+func (op *Send) target(s *State, sess *Session) (q *Queue, isNew bool, err error) {
+	q, err = s.queue(op.Queue)
+	switch {
+	case err != nil && op.Create:
+		q, err = s.newQueue(op.Queue, op.CreateOptions)
+		return q, true, err
+	case err == nil && q.Owner != nil && q.Owner != sess:
+		return nil, false, errQueueNotYours(q)
+	}
+	return q, false, err
+}
+
+// caller finds the temporary queue for the reply; nil when no reply is wanted,
+// or it goes to a named queue, where nobody waits in person.
+func (op *Send) caller(s *State, sess *Session) (*Queue, error) {
+	if op.ReplyTo == "" {
+		return nil, nil
+	}
+	r, err := s.queue(op.ReplyTo)
+	switch {
+	case err != nil || r.Owner == nil:
+		return nil, err
+	case r.Owner != sess:
+		return nil, errQueueNotYours(r)
+	case r.pending[op.CorrelationID] != nil:
+		return nil, errorf(ErrCorrelationInUse, "a request with correlation_id %s is pending; use another", quote(op.CorrelationID)).with("queue", r.Name)
+	}
+	return r, nil
+}
+
+// admit says whether q takes the message, and makes room where it may.
+func (op *Send) admit(s *State, q *Queue) error {
+	if op.RequireConsumer && len(q.consumers) == 0 {
+		return errNoConsumer(q)
+	}
+	n, o := len(op.Body), &q.Options
+	if n > o.MaxBytes {
+		q.counters.Refused++
+		return errorf(ErrQueueFull, "the body is %d bytes, and queue %s takes %d in all; raise max_bytes", n, quote(q.Name), o.MaxBytes).with("queue", q.Name).with("limit", "max_bytes")
+	}
+	if s.bytes+n > s.limits.MemoryBytes && !op.makesRoom(q, s.bytes+n-s.limits.MemoryBytes) {
+		q.counters.Refused++
+		return errorf(ErrLimitReached, "messages take %d bytes, and the switch has memory for %d; retry later", s.bytes, s.limits.MemoryBytes).with("limit", "memory").with("queue", q.Name)
+	}
+	over := q.count()+1 > o.MaxMessages || q.bytes+n > o.MaxBytes
+	if !over || o.Overflow == DropOldest && op.couldDrop(q) {
+		return nil
+	}
+	q.counters.Refused++
+	if q.count()+1 > o.MaxMessages {
+		return errorf(ErrQueueFull, "queue %s is full (%d messages); retry later or raise max_messages", quote(q.Name), o.MaxMessages).with("queue", q.Name).with("limit", "max_messages")
+	}
+	return errorf(ErrQueueFull, "queue %s is full (%d of %d bytes); retry later or raise max_bytes", quote(q.Name), q.bytes, o.MaxBytes).with("queue", q.Name).with("limit", "max_bytes")
+}
+
+// makesRoom reports whether dropping the oldest messages of q frees n bytes.
+func (op *Send) makesRoom(q *Queue, n int) bool {
+	return q.Options.Overflow == DropOldest && q.bytes-q.leasedBytes() >= n
+}
+
+// couldDrop reports whether dropping everything that waits makes room.
+func (op *Send) couldDrop(q *Queue) bool {
+	return q.counts[leased]+q.counts[delayed]+1 <= q.Options.MaxMessages &&
+		q.leasedBytes()+len(op.Body) <= q.Options.MaxBytes
+}
+
+// leasedBytes are the body bytes that an overflow can't drop.
+func (q *Queue) leasedBytes() int {
+	n := 0
+	for m := q.out.head; m != nil; m = m.next {
+		n += len(m.Body)
+	}
+	return n
+}
+
+// put enqueues the message that was admitted.
+func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
+	s.makeRoom(q, len(op.Body), fx)
+	m := &Message{ID: s.newID(), Body: op.Body, Headers: op.Headers, CorrelationID: op.CorrelationID,
+		Sender: sess.Name, Sent: s.now, requireConsumer: op.RequireConsumer, maxAttempts: q.Options.MaxAttempts}
+	if op.MaxAttempts != 0 {
+		m.maxAttempts = op.MaxAttempts
+	}
+	switch {
+	case caller != nil:
+		m.ReplyTo, m.caller = caller.Name, caller
+		caller.pending[m.CorrelationID] = m
+	case op.ReplyTo != "":
+		m.ReplyTo = strings.Clone(op.ReplyTo)
+	}
+	m.Expires = expiry(s.now, op.Timeout, q.Options.MaxAge)
+	if op.Sequence != 0 {
+		s.remember(op.producer(sess), op.Sequence, m.ID)
+	}
+	fx.ID, fx.Queue = m.ID, q
+	q.counters.Sent++
+	s.enqueue(m, q, fx)
+}
+
+// expiry is the earlier of a timeout and a queue's max age; zero for neither.
+func expiry(now Instant, timeout, age time.Duration) Instant {
+	if age != 0 && (timeout == 0 || age < timeout) {
+		timeout = age
+	}
+	if timeout == 0 {
+		return 0
+	}
+	return now.Add(timeout)
+}
+
+// makeRoom drops the oldest waiting messages until one of n bytes fits.
+func (s *State) makeRoom(q *Queue, n int, fx *Effects) {
+	if q.Options.Overflow != DropOldest {
+		return
+	}
+	for q.first() != nil && (q.count()+1 > q.Options.MaxMessages || q.bytes+n > q.Options.MaxBytes || s.bytes+n > s.limits.MemoryBytes) {
+		m := q.first()
+		s.drop(m, errorf(ErrDropped, "queue %s was full and dropped its oldest message", quote(q.Name)).with("queue", q.Name), fx)
+	}
+}
+
+// enqueue puts a new message at the end of q.
+func (s *State) enqueue(m *Message, q *Queue, fx *Effects) {
+	m.queue = q
+	q.bytes += len(m.Body)
+	s.bytes += len(m.Body)
+	s.put(m, waiting)
+	if m.Expires != 0 {
+		s.timers.set(&m.timer, m.Expires, m)
+	}
+	s.record(m.event(MessageSent))
+	s.dispatch(q, fx)
+}
+
+// put gives m, which is nowhere, its place in its queue. Waiting again means
+// among the returned; a first time is at the end.
+func (s *State) put(m *Message, to messageState) {
+	q := m.queue
+	switch {
+	case to != waiting:
+		q.out.push(m)
+	case m.seated:
+		q.returned.push(m)
+	default:
+		q.waiting.push(m)
+		m.seated = true
+	}
+	if to != leased && m.requireConsumer {
+		q.requiring++
+	}
+	m.state = to
+	q.counts[to]++
+}
+
+// lift takes m out of its place, and stops its timer.
+func (s *State) lift(m *Message) {
+	q := m.queue
+	switch {
+	case m.state != waiting:
+		q.out.remove(m)
+	case m.place != 0:
+		q.returned.remove(m)
+	default:
+		q.waiting.remove(m)
+	}
+	if m.state != leased && m.requireConsumer {
+		q.requiring--
+	}
+	s.timers.stop(&m.timer)
+	q.counts[m.state]--
+	m.state = gone
+}
+
+// remove takes m out of its queue for good. The caller wakes who held it.
+func (s *State) remove(m *Message) {
+	if m.state == leased {
+		s.unlease(m)
+	} else {
+		s.lift(m)
+	}
+	m.queue.bytes -= len(m.Body)
+	s.bytes -= len(m.Body)
+	s.settleCaller(m)
+}
+
+// settleCaller takes m out of its caller's pending requests.
+func (s *State) settleCaller(m *Message) {
+	if m.caller != nil {
+		delete(m.caller.pending, m.CorrelationID)
+		m.caller = nil
+	}
+}

@@ -1,0 +1,115 @@
+package queue
+
+// State is everything that the switch knows. Make one with New. It is not safe
+// for concurrent use: its owner calls one method at a time.
+type State struct {
+	limits Limits
+	epoch  uint64
+
+	// Set by each Apply.
+	now Instant
+
+	// The durable half: what a store brings back.
+	queues    map[string]*Queue // the named ones
+	producers map[string]*producer
+	sequence  uint64 // of the last message id
+
+	// The session half: it ends with the process, or with its sessions.
+	temporary   map[string]*Queue
+	sessions    map[SessionID]*Session
+	leases      map[Lease]*Message
+	held        int // leases on named queues
+	lastLease   Lease
+	lastSession SessionID
+	timers      timers
+	bytes       int // bodies in all queues
+	draining    bool
+	quiet       producerList // producers by silence, longest first
+	trace       Trace
+}
+
+// New is an empty state. The epoch must be larger than that of every earlier
+// start: ids are made of it.
+func New(epoch uint64, limits Limits) *State {
+	l := limits.withDefaults()
+	return &State{
+		limits:      l,
+		epoch:       epoch,
+		queues:      map[string]*Queue{},
+		producers:   map[string]*producer{},
+		temporary:   map[string]*Queue{},
+		sessions:    map[SessionID]*Session{},
+		leases:      map[Lease]*Message{},
+		lastLease:   Lease(epoch << leaseBits),
+		lastSession: SessionID(epoch << leaseBits),
+		trace:       newTrace(l.TraceEvents),
+	}
+}
+
+// Apply does op at the instant now and tells in fx what it caused. On an error
+// the state is as it was, and fx holds nothing. Instants never go back.
+func (s *State) Apply(now Instant, op Op, fx *Effects) error {
+	fx.reset()
+	s.now = max(s.now, now)
+	return op.apply(s, fx)
+}
+
+// NextDeadline is when the next Tick is due; zero when nothing is.
+func (s *State) NextDeadline() Instant {
+	if len(s.timers) == 0 {
+		return 0
+	}
+	return s.timers[0].at
+}
+
+// Limits are the limits in force, defaults filled in.
+func (s *State) Limits() Limits { return s.limits }
+
+// Held is how many leases on named queues are held. Replies that their callers
+// have not acked yet are not among them.
+func (s *State) Held() int { return s.held }
+
+// NewSessionID is an id for the next Login.
+func (s *State) NewSessionID() SessionID {
+	s.lastSession++
+	return s.lastSession
+}
+
+func (s *State) newID() ID {
+	s.sequence++
+	return ID{Epoch: s.epoch, Sequence: s.sequence}
+}
+
+// tickBatch bounds what one Tick does, so that a million deadlines at one
+// instant do not hold the switch up; NextDeadline stays in the past meanwhile.
+const tickBatch = 1000
+
+func (*Tick) apply(s *State, fx *Effects) error {
+	for n := 0; n < tickBatch && len(s.timers) > 0 && s.timers[0].at <= s.now; n++ {
+		s.timers[0].owner.due(s, fx)
+	}
+	return nil
+}
+
+func (*Drain) apply(s *State, _ *Effects) error {
+	s.draining = true
+	return nil
+}
+
+// queue finds a queue by name.
+func (s *State) queue(name string) (*Queue, error) {
+	if q := s.queues[name]; q != nil {
+		return q, nil
+	}
+	if q := s.temporary[name]; q != nil {
+		return q, nil
+	}
+	if err := checkQueueName(name); err != nil {
+		return nil, err
+	}
+	return nil, errorf(ErrQueueNotFound, "there is no queue %s; create it, or check the name", quote(name)).with("queue", name)
+}
+
+func errShuttingDown() error {
+	return errorf(ErrShuttingDown, "the switch is shutting down; retry when it is back")
+}
