@@ -1,0 +1,54 @@
+package frames
+
+import (
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// Codec is gRPC's own protobuf codec, which besides takes *Outgoing and
+// *Incoming.
+type Codec struct{}
+
+var _ encoding.CodecV2 = Codec{}
+
+// An Outgoing is one encoded stream message. Pool.Put is called with Data once
+// the transport has written it.
+type Outgoing struct {
+	Data *[]byte
+	Pool mem.BufferPool
+}
+
+// An Incoming is one stream message as it came. Free it after use.
+type Incoming struct{ buf mem.Buffer }
+
+// Bytes is the message; valid until Free.
+func (in *Incoming) Bytes() []byte { return in.buf.ReadOnlyData() }
+
+// Free gives the memory back.
+func (in *Incoming) Free() {
+	if in.buf != nil {
+		in.buf.Free()
+		in.buf = nil
+	}
+}
+
+// Name is "proto": on the wire there is no difference.
+func (Codec) Name() string { return proto.Name }
+
+// Marshal encodes v.
+func (Codec) Marshal(v any) (mem.BufferSlice, error) {
+	if o, ok := v.(*Outgoing); ok {
+		return mem.BufferSlice{mem.NewBuffer(o.Data, o.Pool)}, nil
+	}
+	return encoding.GetCodecV2(proto.Name).Marshal(v)
+}
+
+// Unmarshal decodes data into v.
+func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if in, ok := v.(*Incoming); ok {
+		in.buf = data.MaterializeToBuffer(mem.DefaultBufferPool())
+		return nil
+	}
+	return encoding.GetCodecV2(proto.Name).Unmarshal(data, v)
+}

@@ -1,0 +1,243 @@
+package frames
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// Verb is the field number of a client frame's verb.
+type Verb = protowire.Number
+
+// The verbs of a ClientFrame.
+const (
+	VerbLogin       Verb = 3
+	VerbLogout      Verb = 4
+	VerbCreate      Verb = 5
+	VerbDestroy     Verb = 6
+	VerbSend        Verb = 7
+	VerbSubscribe   Verb = 8
+	VerbUnsubscribe Verb = 9
+	VerbAck         Verb = 10
+	VerbNack        Verb = 11
+	VerbExtend      Verb = 12
+	VerbReply       Verb = 13
+	VerbCancel      Verb = 14
+)
+
+// ClientFrame is one frame of a client, its verb still encoded.
+type ClientFrame struct {
+	Tag   uint64
+	Quiet bool
+	Verb  Verb // zero: none that is known
+	Raw   []byte
+}
+
+func (f *ClientFrame) unmarshal(b []byte) (err error) {
+	*f = ClientFrame{}
+	fields(b, &err, func(x field) {
+		switch {
+		case x.number == 1:
+			number(&x, &f.Tag)
+		case x.number == 2:
+			x.flag(&f.Quiet)
+		case x.number >= VerbLogin && x.number <= VerbCancel && x.kind == protowire.BytesType:
+			if f.Verb != x.number {
+				f.Verb, f.Raw = x.number, nil
+			}
+			x.message(&f.Raw)
+		}
+	})
+	return err
+}
+
+// ReadRequest walks an encoded AttachRequest: on is called for each frame, in
+// order, until it fails. It returns answers_received, zero if there is none.
+func ReadRequest(b []byte, on func(*ClientFrame) error) (answersReceived uint64, err error) {
+	var frame ClientFrame
+	fields(b, &err, func(x field) {
+		switch {
+		case x.number == 1 && x.kind == protowire.BytesType:
+			if err = frame.unmarshal(x.bytes); err == nil {
+				err = on(&frame)
+			}
+		case x.number == 2:
+			number(&x, &answersReceived)
+		}
+	})
+	return answersReceived, err
+}
+
+// AppendAnswersReceived ends an encoded AttachRequest.
+func AppendAnswersReceived(b []byte, n uint64) []byte { return appendVarint(b, 2, n) }
+
+// appendClientFrame begins a frame whose verb's message has the given size; the
+// caller appends that message.
+func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []byte {
+	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size)))
+	b = appendVarint(b, 1, tag)
+	b = appendFlag(b, 2, quiet)
+	b = protowire.AppendTag(b, verb, protowire.BytesType)
+	return protowire.AppendVarint(b, uint64(size))
+}
+
+// AppendVerb appends a frame with a verb of the generated code.
+func AppendVerb(b []byte, tag uint64, quiet bool, verb Verb, m proto.Message) ([]byte, error) {
+	o := proto.MarshalOptions{}
+	b = appendClientFrame(b, tag, quiet, verb, o.Size(m))
+	return o.MarshalAppend(b, m)
+}
+
+// Send is SendRequest without its session.
+type Send struct {
+	Queue           string
+	Body            []byte
+	Headers         []Header
+	CorrelationID   string
+	ReplyTo         string
+	TimeoutMS       int64
+	Producer        []byte
+	Sequence        uint64
+	Create          []byte // an encoded QueueOptions; nil: absent
+	RequireConsumer bool
+	MaxAttempts     uint32
+}
+
+// Unmarshal reads an encoded SendRequest into m. Headers keeps its memory.
+func (m *Send) Unmarshal(b []byte) (err error) {
+	*m = Send{Headers: m.Headers[:0]}
+	fields(b, &err, func(x field) {
+		switch x.number {
+		case 2:
+			x.text(&m.Queue, &err)
+		case 3:
+			x.raw(&m.Body)
+		case 4:
+			x.header(&m.Headers, &err)
+		case 5:
+			x.text(&m.CorrelationID, &err)
+		case 6:
+			x.text(&m.ReplyTo, &err)
+		case 7:
+			number(&x, &m.TimeoutMS)
+		case 8:
+			x.raw(&m.Producer)
+		case 9:
+			number(&x, &m.Sequence)
+		case 10:
+			x.message(&m.Create)
+		case 11:
+			x.flag(&m.RequireConsumer)
+		case 12:
+			number(&x, &m.MaxAttempts)
+		}
+	})
+	return err
+}
+
+func (m *Send) size() int {
+	return sizeBytes(2, len(m.Queue)) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) +
+		sizeBytes(5, len(m.CorrelationID)) + sizeBytes(6, len(m.ReplyTo)) + sizeVarint(7, uint64(m.TimeoutMS)) +
+		sizeBytes(8, len(m.Producer)) + sizeVarint(9, m.Sequence) + sizeMessage(10, m.Create) +
+		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts))
+}
+
+// Append appends a frame with m.
+func (m *Send) Append(b []byte, tag uint64, quiet bool) []byte {
+	b = appendClientFrame(b, tag, quiet, VerbSend, m.size())
+	b = appendBytes(b, 2, m.Queue)
+	b = appendBytes(b, 3, m.Body)
+	b = appendHeaders(b, 4, m.Headers)
+	b = appendBytes(b, 5, m.CorrelationID)
+	b = appendBytes(b, 6, m.ReplyTo)
+	b = appendVarint(b, 7, uint64(m.TimeoutMS))
+	b = appendBytes(b, 8, m.Producer)
+	b = appendVarint(b, 9, m.Sequence)
+	b = appendMessage(b, 10, m.Create)
+	b = appendFlag(b, 11, m.RequireConsumer)
+	return appendVarint(b, 12, uint64(m.MaxAttempts))
+}
+
+// Reply is ReplyRequest without its session.
+type Reply struct {
+	Lease   uint64
+	Body    []byte
+	Headers []Header
+	Failure []byte // an encoded Failure; nil: absent
+}
+
+// Unmarshal reads an encoded ReplyRequest into m. Headers keeps its memory.
+func (m *Reply) Unmarshal(b []byte) (err error) {
+	*m = Reply{Headers: m.Headers[:0]}
+	fields(b, &err, func(x field) {
+		switch x.number {
+		case 2:
+			number(&x, &m.Lease)
+		case 3:
+			x.raw(&m.Body)
+		case 4:
+			x.header(&m.Headers, &err)
+		case 5:
+			x.message(&m.Failure)
+		}
+	})
+	return err
+}
+
+func (m *Reply) size() int {
+	return sizeVarint(2, m.Lease) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) + sizeMessage(5, m.Failure)
+}
+
+// Append appends a frame with m.
+func (m *Reply) Append(b []byte, tag uint64, quiet bool) []byte {
+	b = appendClientFrame(b, tag, quiet, VerbReply, m.size())
+	b = appendVarint(b, 2, m.Lease)
+	b = appendBytes(b, 3, m.Body)
+	b = appendHeaders(b, 4, m.Headers)
+	return appendMessage(b, 5, m.Failure)
+}
+
+// Ack is AckRequest without its session.
+type Ack struct {
+	Leases   []uint64
+	Through  uint64
+	Consumer uint64
+}
+
+// Unmarshal reads an encoded AckRequest into m. Leases keeps its memory.
+func (m *Ack) Unmarshal(b []byte) (err error) {
+	*m = Ack{Leases: m.Leases[:0]}
+	fields(b, &err, func(x field) {
+		switch x.number {
+		case 2:
+			x.numbers(&m.Leases, &err)
+		case 3:
+			number(&x, &m.Through)
+		case 4:
+			number(&x, &m.Consumer)
+		}
+	})
+	return err
+}
+
+func (m *Ack) packed() (n int) {
+	for _, l := range m.Leases {
+		n += protowire.SizeVarint(l)
+	}
+	return n
+}
+
+// Append appends a frame with m.
+func (m *Ack) Append(b []byte, tag uint64, quiet bool) []byte {
+	packed := m.packed()
+	b = appendClientFrame(b, tag, quiet, VerbAck, sizeBytes(2, packed)+sizeVarint(3, m.Through)+sizeVarint(4, m.Consumer))
+	if packed > 0 {
+		b = protowire.AppendTag(b, 2, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(packed))
+		for _, l := range m.Leases {
+			b = protowire.AppendVarint(b, l)
+		}
+	}
+	b = appendVarint(b, 3, m.Through)
+	return appendVarint(b, 4, m.Consumer)
+}

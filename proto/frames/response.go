@@ -1,0 +1,206 @@
+package frames
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// Event is the field number of a server frame's event.
+type Event = protowire.Number
+
+// The events of a ServerFrame.
+const (
+	EventDelivery      Event = 2
+	EventFailure       Event = 3
+	EventLogin         Event = 4
+	EventLogout        Event = 5
+	EventCreate        Event = 6
+	EventDestroy       Event = 7
+	EventSend          Event = 8
+	EventSubscribe     Event = 9
+	EventUnsubscribe   Event = 10
+	EventAck           Event = 11
+	EventNack          Event = 12
+	EventExtend        Event = 13
+	EventReply         Event = 14
+	EventCancel        Event = 15
+	EventConsumerEnded Event = 16
+	EventDrain         Event = 17
+)
+
+// ServerFrame is one frame of the switch, its event still encoded.
+type ServerFrame struct {
+	Tag   uint64
+	Event Event // zero: none that is known
+	Raw   []byte
+}
+
+func (f *ServerFrame) unmarshal(b []byte) (err error) {
+	*f = ServerFrame{}
+	fields(b, &err, func(x field) {
+		switch {
+		case x.number == 1:
+			number(&x, &f.Tag)
+		case x.number >= EventDelivery && x.number <= EventDrain && x.kind == protowire.BytesType:
+			if f.Event != x.number {
+				f.Event, f.Raw = x.number, nil
+			}
+			x.message(&f.Raw)
+		}
+	})
+	return err
+}
+
+// Progress is what an AttachResponse says besides its frames. Zero: nothing new.
+type Progress struct {
+	Applied     uint64
+	AnswersSent uint64
+}
+
+// ReadResponse walks an encoded AttachResponse: on is called for each frame, in
+// order, until it fails.
+func ReadResponse(b []byte, on func(*ServerFrame) error) (p Progress, err error) {
+	var frame ServerFrame
+	fields(b, &err, func(x field) {
+		switch {
+		case x.number == 1 && x.kind == protowire.BytesType:
+			if err = frame.unmarshal(x.bytes); err == nil {
+				err = on(&frame)
+			}
+		case x.number == 2:
+			number(&x, &p.Applied)
+		case x.number == 3:
+			number(&x, &p.AnswersSent)
+		}
+	})
+	return p, err
+}
+
+// AppendProgress ends an encoded AttachResponse.
+func AppendProgress(b []byte, p Progress) []byte {
+	return appendVarint(appendVarint(b, 2, p.Applied), 3, p.AnswersSent)
+}
+
+func appendServerFrame(b []byte, tag uint64, event Event, size int) []byte {
+	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size)))
+	b = appendVarint(b, 1, tag)
+	b = protowire.AppendTag(b, event, protowire.BytesType)
+	return protowire.AppendVarint(b, uint64(size))
+}
+
+// AppendEvent appends a frame with an event of the generated code.
+func AppendEvent(b []byte, tag uint64, event Event, m proto.Message) ([]byte, error) {
+	o := proto.MarshalOptions{}
+	b = appendServerFrame(b, tag, event, o.Size(m))
+	return o.MarshalAppend(b, m)
+}
+
+// Delivery is the protocol's Delivery.
+type Delivery struct {
+	Consumer      uint64
+	Lease         uint64
+	MessageID     string
+	Queue         string
+	Body          []byte
+	Headers       []Header
+	CorrelationID string
+	ReplyTo       string
+	Attempt       uint32
+	TimeoutMS     int64
+	LeaseMS       int64
+	AgeMS         int64
+	Failure       []byte // an encoded Failure; nil: absent
+}
+
+// Unmarshal reads an encoded Delivery into m. Headers keeps its memory.
+func (m *Delivery) Unmarshal(b []byte) (err error) {
+	*m = Delivery{Headers: m.Headers[:0]}
+	fields(b, &err, func(x field) {
+		switch x.number {
+		case 1:
+			number(&x, &m.Consumer)
+		case 2:
+			number(&x, &m.Lease)
+		case 3:
+			x.text(&m.MessageID, &err)
+		case 4:
+			x.text(&m.Queue, &err)
+		case 5:
+			x.raw(&m.Body)
+		case 6:
+			x.header(&m.Headers, &err)
+		case 7:
+			x.text(&m.CorrelationID, &err)
+		case 8:
+			x.text(&m.ReplyTo, &err)
+		case 9:
+			number(&x, &m.Attempt)
+		case 10:
+			number(&x, &m.TimeoutMS)
+		case 11:
+			number(&x, &m.LeaseMS)
+		case 12:
+			number(&x, &m.AgeMS)
+		case 13:
+			x.message(&m.Failure)
+		}
+	})
+	return err
+}
+
+func (m *Delivery) size() int {
+	return sizeVarint(1, m.Consumer) + sizeVarint(2, m.Lease) + sizeBytes(3, len(m.MessageID)) + sizeBytes(4, len(m.Queue)) +
+		sizeBytes(5, len(m.Body)) + sizeHeaders(6, m.Headers) + sizeBytes(7, len(m.CorrelationID)) + sizeBytes(8, len(m.ReplyTo)) +
+		sizeVarint(9, uint64(m.Attempt)) + sizeVarint(10, uint64(m.TimeoutMS)) + sizeVarint(11, uint64(m.LeaseMS)) +
+		sizeVarint(12, uint64(m.AgeMS)) + sizeMessage(13, m.Failure)
+}
+
+// Append appends a frame with m.
+func (m *Delivery) Append(b []byte) []byte {
+	b = appendServerFrame(b, 0, EventDelivery, m.size())
+	b = appendVarint(b, 1, m.Consumer)
+	b = appendVarint(b, 2, m.Lease)
+	b = appendBytes(b, 3, m.MessageID)
+	b = appendBytes(b, 4, m.Queue)
+	b = appendBytes(b, 5, m.Body)
+	b = appendHeaders(b, 6, m.Headers)
+	b = appendBytes(b, 7, m.CorrelationID)
+	b = appendBytes(b, 8, m.ReplyTo)
+	b = appendVarint(b, 9, uint64(m.Attempt))
+	b = appendVarint(b, 10, uint64(m.TimeoutMS))
+	b = appendVarint(b, 11, uint64(m.LeaseMS))
+	b = appendVarint(b, 12, uint64(m.AgeMS))
+	return appendMessage(b, 13, m.Failure)
+}
+
+// Sent is SendResponse.
+type Sent struct {
+	MessageID  string
+	Duplicate  bool
+	Durability uint32
+}
+
+// Unmarshal reads an encoded SendResponse into m.
+func (m *Sent) Unmarshal(b []byte) (err error) {
+	*m = Sent{}
+	fields(b, &err, func(x field) {
+		switch x.number {
+		case 1:
+			x.text(&m.MessageID, &err)
+		case 2:
+			x.flag(&m.Duplicate)
+		case 3:
+			number(&x, &m.Durability)
+		}
+	})
+	return err
+}
+
+// Append appends a frame with m, the answer to the frame of that tag.
+func (m *Sent) Append(b []byte, tag uint64) []byte {
+	b = appendServerFrame(b, tag, EventSend, sizeBytes(1, len(m.MessageID))+sizeFlag(2, m.Duplicate)+sizeVarint(3, uint64(m.Durability)))
+	b = appendBytes(b, 1, m.MessageID)
+	b = appendFlag(b, 2, m.Duplicate)
+	return appendVarint(b, 3, uint64(m.Durability))
+}

@@ -1,0 +1,72 @@
+package engine
+
+import "github.com/d3b0a776/switch/server/internal/queue"
+
+// Tx is one hold of the engine's lock. The zero value is ready for Begin, and
+// again after End; a receive loop has one and keeps its memory.
+type Tx struct {
+	Now queue.Instant // the instant of its operations
+
+	e     *Engine
+	dirty []Sink
+}
+
+// Begin takes the lock. End must follow.
+func (e *Engine) Begin(tx *Tx) {
+	e.mu.Lock()
+	tx.e, tx.Now = e, e.Now()
+}
+
+// Apply does op. The effects may be read until the next Apply or End; others
+// were told of theirs. On an error nothing was done.
+func (tx *Tx) Apply(op queue.Op) (*queue.Effects, error) {
+	fx := &tx.e.fx
+	err := tx.e.state.Apply(tx.Now, op, fx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range fx.Deliveries {
+		d := &fx.Deliveries[i]
+		tx.mark(d.Sink, d.Sink.(Sink).Deliver(tx.Now, d))
+	}
+	for _, c := range fx.ConsumersEnded {
+		if c.Sink != nil {
+			tx.mark(c.Sink, c.Sink.(Sink).ConsumerEnded(c.Consumer, c.Err))
+		}
+	}
+	for _, s := range fx.SessionsEnded {
+		if s.Sink != nil {
+			tx.mark(s.Sink, s.Sink.(Sink).SessionEnded(s.Err))
+		}
+		if tx.e.state.Session(s.Session) == nil && tx.e.sessionEnded != nil {
+			tx.e.sessionEnded(s.Session)
+		}
+	}
+	return fx, nil
+}
+
+// State is the core, for reading until End.
+func (tx *Tx) State() *queue.State { return tx.e.state }
+
+// Dirty says that a Sink has become dirty by its owner's hand: End flushes it.
+func (tx *Tx) Dirty(s Sink) { tx.dirty = append(tx.dirty, s) }
+
+func (tx *Tx) mark(sink any, dirty bool) {
+	if dirty {
+		tx.dirty = append(tx.dirty, sink.(Sink))
+	}
+}
+
+// End frees the lock and flushes what became dirty.
+func (tx *Tx) End() {
+	e := tx.e
+	e.arm(tx.Now)
+	e.settle()
+	e.notify()
+	e.mu.Unlock()
+	for i, s := range tx.dirty {
+		s.Flush()
+		tx.dirty[i] = nil
+	}
+	tx.dirty = tx.dirty[:0]
+}

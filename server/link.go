@@ -1,0 +1,90 @@
+package server
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/d3b0a776/switch/proto/frames"
+	"github.com/d3b0a776/switch/server/internal/engine"
+	"github.com/d3b0a776/switch/server/internal/queue"
+)
+
+// link is what a session's streams share, so that a new stream goes on where
+// the lost one ended: which client frames were applied, and the answers that
+// the client may not have seen. All of it is guarded by the engine's lock.
+type link struct {
+	session queue.SessionID
+	applied uint64  // tag of the last client frame that was applied
+	stream  *stream // the one that is attached; nil while none is
+	answers answers
+}
+
+// keptAnswers bounds what a link keeps for a client that never says what it has
+// seen. It is more than a client library leaves unanswered (2,048).
+const keptAnswers = 4096
+
+// answers are the encoded answers that the client has not confirmed.
+type answers struct {
+	made  uint64 // in the session's life
+	kept  []byte // one after the other
+	sizes []int  // of each that is kept
+}
+
+// add notes the answer that was appended to b from start on.
+func (a *answers) add(frame []byte) {
+	a.made++
+	a.kept = append(a.kept, frame...)
+	a.sizes = append(a.sizes, len(frame))
+	if len(a.sizes) > keptAnswers {
+		a.forget(a.made - keptAnswers)
+	}
+}
+
+// forget drops what the client has seen: the first n answers of the session.
+func (a *answers) forget(n uint64) {
+	first := a.made - uint64(len(a.sizes)) // dropped so far
+	if n <= first || n > a.made {
+		return
+	}
+	drop, bytes := int(n-first), 0
+	for _, size := range a.sizes[:drop] {
+		bytes += size
+	}
+	a.kept = a.kept[:copy(a.kept, a.kept[bytes:])]
+	a.sizes = a.sizes[:copy(a.sizes, a.sizes[drop:])]
+}
+
+// attach makes st the link's stream and repeats the answers that its client has
+// not seen.
+func (l *link) attach(tx *engine.Tx, st *stream, seen uint64) {
+	l.stream, st.link = st, l
+	l.answers.forget(seen)
+	rest := l.answers.kept
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, size := range l.answers.sizes {
+		st.push(rest[:size])
+		rest = rest[size:]
+	}
+	st.answersMade = l.answers.made
+	tx.Dirty(st)
+}
+
+// answer appends the answer to the frame of a tag: to the stream, and to what
+// is kept.
+func (l *link) answer(st *stream, tag uint64, event frames.Event, m proto.Message) {
+	b, err := frames.AppendEvent(st.scratch[:0], tag, event, m)
+	if err != nil {
+		st.s.log.Error("encode an answer", "err", err)
+		return
+	}
+	l.answerEncoded(st, b)
+}
+
+func (l *link) answerEncoded(st *stream, b []byte) {
+	st.scratch = b[:0]
+	l.answers.add(b)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.push(b)
+	st.answersMade = l.answers.made
+}

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+
+	"github.com/d3b0a776/switch/server/internal/engine"
+	"github.com/d3b0a776/switch/server/internal/queue"
+)
+
+// DefaultListen is where a switch listens when nobody says otherwise: this
+// machine only.
+const DefaultListen = "127.0.0.1:7411"
+
+// MaxPayloadLimit is the largest Config.MaxPayload, in bytes.
+const MaxPayloadLimit = 64 << 20
+
+// Config says how a switch is to be. The zero value is a complete switch in
+// memory, on DefaultListen.
+type Config struct {
+	// Listen is where to listen: "HOST:PORT" or "unix:///PATH". Empty means
+	// DefaultListen.
+	Listen []string
+	// MaxPayload is the largest body of a message in bytes. Zero means 1 MiB; at
+	// most MaxPayloadLimit.
+	MaxPayload int
+	// MemoryBudget bounds the bodies of all messages together, in bytes; beyond
+	// it Sends are refused. Zero means 1 GiB.
+	MemoryBudget int
+	// MaxSessions and MaxQueues bound what clients can make. Zero means 20,000
+	// and 200,000.
+	MaxSessions, MaxQueues int
+	// TraceEvents is how many events the flight recorder keeps. Zero means 4,096.
+	TraceEvents int
+	// DrainBound is how long Shutdown waits for leases to end. Zero means 20 s.
+	DrainBound time.Duration
+	// Authenticate says who makes a call, from its context (peer, metadata). An
+	// error refuses the call; a gRPC status is passed on. Nil: everybody is the
+	// same, nameless principal.
+	Authenticate func(context.Context) (principal string, err error)
+	// GRPC are further options of the gRPC server, such as its credentials.
+	GRPC []grpc.ServerOption
+	// Logger gets lifecycle and refusals; never a payload, never a token. Nil
+	// discards.
+	Logger *slog.Logger
+	// Version is what the switch calls itself. Empty means the build's.
+	Version string
+}
+
+// Server is a switch. Its methods are safe for concurrent use.
+type Server struct {
+	// Set at construction.
+	config Config
+	log    *slog.Logger
+	engine *engine.Engine
+	grpc   *grpc.Server
+	health *health.Server
+	local  *inProcess
+
+	links map[queue.SessionID]*link // guarded by the engine's lock
+
+	stopping chan struct{} // closed when long polls are to end
+	streams  sync.WaitGroup
+
+	mu        sync.Mutex // guards what is below
+	listeners []net.Listener
+	serving   sync.WaitGroup
+	serveErr  chan error // buffered for every listener
+	shutdown  *shutdown  // nil until the first Shutdown
+}
+
+// New makes a switch. It does not listen yet.
+func New(cfg Config) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{config: cfg, log: cfg.Logger, links: map[queue.SessionID]*link{}, stopping: make(chan struct{}),
+		serveErr: make(chan error, 1)}
+	e, err := engine.New(engine.Config{
+		Limits: queue.Limits{
+			PayloadBytes: cfg.MaxPayload,
+			MemoryBytes:  cfg.MemoryBudget,
+			Sessions:     cfg.MaxSessions,
+			Queues:       cfg.MaxQueues,
+			TraceEvents:  cfg.TraceEvents,
+		},
+		SessionEnded: func(id queue.SessionID) { delete(s.links, id) },
+	})
+	if err != nil {
+		panic("the system has no randomness: " + err.Error()) // the memory store's only error
+	}
+	s.engine = e
+	s.grpc, s.health = newGRPC(s, cfg)
+	s.local = newInProcess()
+	return s
+}
+
+func (c Config) withDefaults() Config {
+	if len(c.Listen) == 0 {
+		c.Listen = []string{DefaultListen}
+	}
+	if c.MaxPayload <= 0 {
+		c.MaxPayload = 1 << 20
+	}
+	c.MaxPayload = min(c.MaxPayload, MaxPayloadLimit)
+	if c.DrainBound == 0 {
+		c.DrainBound = 20 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Version == "" {
+		c.Version = buildVersion()
+	}
+	return c
+}
+
+// Listen binds the addresses of Config.Listen, all or none. ListenAndServe
+// calls it if nobody has.
+func (s *Server) Listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listeners != nil {
+		return nil
+	}
+	var ls []net.Listener
+	for _, addr := range s.config.Listen {
+		l, err := listen(addr)
+		if err != nil {
+			for _, l := range ls {
+				_ = l.Close()
+			}
+			return err
+		}
+		ls = append(ls, l)
+	}
+	s.listeners = ls
+	return nil
+}
+
+// Addrs are the addresses that Listen has bound.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var addrs []net.Addr
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
+
+// ListenAndServe serves until ctx ends, which drains the switch, or until
+// somebody calls Shutdown. It returns nil after a clean drain.
+func (s *Server) ListenAndServe(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		s.serve(l)
+	}
+	s.mu.Unlock()
+	select {
+	case err := <-s.serveErr:
+		_ = s.Close()
+		return err
+	case <-ctx.Done():
+		return s.Shutdown(context.WithoutCancel(ctx))
+	case <-s.stopping:
+		return s.Shutdown(context.WithoutCancel(ctx)) // joins the one under way
+	}
+}
+
+// serve runs the accept loop of one listener until the gRPC server stops.
+func (s *Server) serve(l net.Listener) {
+	s.serving.Add(1)
+	go func() { // the accept loop; Close waits for it
+		defer s.serving.Done()
+		if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			select {
+			case s.serveErr <- err:
+			default:
+			}
+		}
+	}()
+}

@@ -1,0 +1,306 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/d3b0a776/switch/proto/frames"
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
+	"github.com/d3b0a776/switch/server/internal/engine"
+	"github.com/d3b0a776/switch/server/internal/queue"
+)
+
+const (
+	// chunkBytes is where one stream message ends and the next begins. Larger
+	// ones gained nothing (docs/benchmarks.md, pipeline).
+	chunkBytes = 64 << 10
+	// lagBytes is how much of a stream gRPC may hold before the stream counts as
+	// lagging. It is half of what gRPC takes before SendMsg blocks (64 KiB), so a
+	// stranger's receive loop that flushes here never waits.
+	lagBytes = 32 << 10
+	// maxPending is how much may wait for a lagging peer before the switch stops
+	// reading from it. Deliveries are bounded by credit besides.
+	maxPending = 1 << 20
+	// inPlaceFlushes bounds how long one receive loop works for another's stream.
+	inPlaceFlushes = 4
+	// appliedEvery is how many frames may be applied before a silent stream is
+	// told, so that the client can forget them.
+	appliedEvery = 64
+)
+
+// stream is one Attach stream: the Sink of its session and its consumers.
+//
+// Frames for it collect in pending. Whoever caused them flushes them in place,
+// as one stream message each 64 KiB. Once gRPC holds too much of it unsent, the
+// peer lags: from there on a flusher of the stream's own sends, until the peer
+// has caught up.
+type stream struct {
+	s    *Server
+	ss   grpc.ServerStream
+	over chan error // gets the stream's end once all is sent; buffered, never closed
+
+	// Guarded by the engine's lock.
+	link    *link // nil before the Login
+	scratch []byte
+
+	inFlight atomic.Int64 // bytes that gRPC has and has not written
+
+	mu          sync.Mutex // guards what is below
+	pending     []*[]byte  // stream messages to be; the last one is open
+	bytes       int        // in pending
+	answersMade uint64     // in pending or sent
+	applied     uint64     // of the link, as of the last batch
+	told        frames.Progress
+	sending     bool // somebody is in SendMsg
+	catchingUp  bool // the flusher runs
+	ending      bool
+	end         error // with ending: how the stream ends
+	room        *sync.Cond
+	headers     []frames.Header // scratch
+}
+
+var (
+	_ engine.Sink    = (*stream)(nil)
+	_ mem.BufferPool = (*stream)(nil)
+)
+
+func newStream(s *Server, ss grpc.ServerStream) *stream {
+	st := &stream{s: s, ss: ss, over: make(chan error, 1)}
+	st.room = sync.NewCond(&st.mu)
+	return st
+}
+
+// Deliver appends a delivery.
+func (st *stream) Deliver(now queue.Instant, d *queue.Delivery) bool {
+	m := d.Message
+	var id [40]byte
+	out := frames.Delivery{
+		Consumer:      uint64(d.Consumer.ID),
+		Lease:         uint64(d.Lease),
+		MessageID:     alias(m.ID.Append(id[:0])),
+		Queue:         d.Consumer.Queue.Name,
+		Body:          m.Body,
+		CorrelationID: m.CorrelationID,
+		ReplyTo:       m.ReplyTo,
+		Attempt:       uint32(m.Attempt()),
+		TimeoutMS:     toMillis(m.TimeLeft(now)),
+		LeaseMS:       m.LeaseLeft(now).Milliseconds(),
+		AgeMS:         now.Sub(m.Sent).Milliseconds(),
+		Failure:       st.s.encodedFailure(m.Failure),
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.headers = st.headers[:0]
+	for _, h := range m.Headers {
+		st.headers = append(st.headers, frames.Header(h))
+	}
+	out.Headers = st.headers
+	return st.add(func(b []byte) []byte { return out.Append(b) }, len(m.Body))
+}
+
+// ConsumerEnded appends a notice.
+func (st *stream) ConsumerEnded(c queue.ConsumerID, err error) bool {
+	return st.notice(frames.EventConsumerEnded, 0, &pb.ConsumerEnded{Consumer: uint64(c), Failure: st.s.failure(err)})
+}
+
+// SessionEnded ends the stream once what is pending is sent.
+func (st *stream) SessionEnded(err error) bool {
+	st.finish(st.s.status(err))
+	return true
+}
+
+// finish ends the stream with a status once what is pending is sent.
+func (st *stream) finish(status error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.ending {
+		st.ending, st.end = true, status
+	}
+}
+
+// Flush sends what is pending, or sees to it that somebody does.
+func (st *stream) Flush() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for n := 0; ; n++ {
+		switch {
+		case st.sending || st.catchingUp:
+			return // who is at it looks again
+		case len(st.pending) == 0:
+			st.signalEnd()
+			return
+		case n >= inPlaceFlushes || st.inFlight.Load() >= lagBytes:
+			st.catchingUp = true
+			st.s.streams.Add(1)
+			go st.catchUp()
+			return
+		}
+		if !st.sendOne() {
+			return
+		}
+	}
+}
+
+// catchUp is the flusher of a lagging stream: SendMsg may block here. It ends
+// when all is sent, or with the stream; Server.Close waits for it.
+func (st *stream) catchUp() {
+	defer st.s.streams.Done()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for len(st.pending) > 0 && st.sendOne() {
+	}
+	st.catchingUp = false
+	st.signalEnd()
+}
+
+// signalEnd tells the handler when the stream is to end and all is sent.
+func (st *stream) signalEnd() {
+	if st.ending && len(st.pending) == 0 {
+		select {
+		case st.over <- st.end:
+		default:
+		}
+	}
+}
+
+// sendOne sends the first pending stream message. The lock is free meanwhile.
+func (st *stream) sendOne() bool {
+	buf := st.pending[0]
+	st.pending[0] = nil
+	st.pending = st.pending[1:]
+	st.bytes -= len(*buf)
+	if len(st.pending) == 0 {
+		// The last one: the progress may be told as it is.
+		p := st.progress()
+		*buf = frames.AppendProgress(*buf, p)
+	}
+	st.sending = true
+	st.mu.Unlock()
+	st.inFlight.Add(int64(len(*buf)))
+	err := st.ss.SendMsg(&frames.Outgoing{Data: buf, Pool: st})
+	st.mu.Lock()
+	st.sending = false
+	st.room.Broadcast()
+	if err != nil {
+		// The stream is lost; the receive loop sees it too and detaches.
+		st.pending, st.bytes = nil, 0
+		return false
+	}
+	return true
+}
+
+// progress is what has not been told.
+func (st *stream) progress() (p frames.Progress) {
+	if st.applied != st.told.Applied {
+		p.Applied = st.applied
+	}
+	if st.answersMade != st.told.AnswersSent {
+		p.AnswersSent = st.answersMade
+	}
+	st.told = frames.Progress{Applied: st.applied, AnswersSent: st.answersMade}
+	return p
+}
+
+// push appends an encoded frame.
+func (st *stream) push(frame []byte) bool {
+	return st.add(func(b []byte) []byte { return append(b, frame...) }, len(frame))
+}
+
+// add lets encode append a frame of about size bytes. It reports whether the
+// stream has become dirty.
+func (st *stream) add(encode func([]byte) []byte, size int) (dirty bool) {
+	dirty = len(st.pending) == 0
+	if dirty || len(*st.pending[len(st.pending)-1])+size > chunkBytes {
+		st.pending = append(st.pending, chunks.get())
+	}
+	buf := st.pending[len(st.pending)-1]
+	before := len(*buf)
+	*buf = encode(*buf)
+	st.bytes += len(*buf) - before
+	return dirty
+}
+
+// notice appends a frame that is no answer. It is not repeated after a
+// reconnect. The stream's own lock is enough, so anybody may call it.
+func (st *stream) notice(event frames.Event, tag uint64, m proto.Message) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.add(func(b []byte) []byte {
+		out, err := frames.AppendEvent(b, tag, event, m)
+		if err != nil {
+			st.s.log.Error("encode a notice", "err", err)
+			return b
+		}
+		return out
+	}, 0)
+}
+
+// lose drops what is pending for a peer that is gone, and frees who waits.
+func (st *stream) lose() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.pending, st.bytes = nil, 0
+	st.room.Broadcast()
+}
+
+// batchApplied notes how far the client's frames were applied, and reports
+// whether the stream has become dirty by it.
+func (st *stream) batchApplied(tag uint64) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.applied = tag
+	if tag-st.told.Applied < appliedEvery || len(st.pending) > 0 {
+		return false
+	}
+	return st.push(nil)
+}
+
+// waitRoom blocks the stream's own receive loop while too much is pending: who
+// does not read is not read from.
+func (st *stream) waitRoom() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for st.bytes > maxPending {
+		st.room.Wait()
+	}
+}
+
+// Get is part of mem.BufferPool; the switch never asks.
+func (st *stream) Get(int) *[]byte { return chunks.get() }
+
+// Put takes a stream message back once gRPC has written it.
+func (st *stream) Put(b *[]byte) {
+	st.inFlight.Add(-int64(len(*b)))
+	chunks.put(b)
+}
+
+// chunkPool keeps the memory of stream messages.
+type chunkPool struct{ pool sync.Pool }
+
+var chunks chunkPool
+
+// minChunk is more than gRPC's threshold for giving buffers back (1 KiB).
+const minChunk = 4 << 10
+
+func (p *chunkPool) get() *[]byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		*b = (*b)[:0]
+		return b
+	}
+	b := make([]byte, 0, minChunk)
+	return &b
+}
+
+func (p *chunkPool) put(b *[]byte) {
+	if cap(*b) <= 2*chunkBytes { // the memory of one huge body is not kept
+		p.pool.Put(b)
+	}
+}
+
+// loginTimeout is how long a stream may take to log in.
+const loginTimeout = 10 * time.Second

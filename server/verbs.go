@@ -1,0 +1,140 @@
+package server
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
+	"github.com/d3b0a776/switch/server/internal/engine"
+	"github.com/d3b0a776/switch/server/internal/queue"
+)
+
+// The verbs as both sides use them: unary calls and frames. Each applies one
+// operation under the lock that tx holds.
+
+func (s *Server) create(tx *engine.Tx, id queue.SessionID, req *pb.CreateRequest) (*pb.CreateResponse, error) {
+	if err := checkEnums(req.GetOptions()); err != nil {
+		return nil, err
+	}
+	op := &queue.Create{Session: id, Queue: req.GetQueue(), Options: options(req.GetOptions())}
+	if req.GetQueue() == "" {
+		if req.GetOptions() != nil && !proto.Equal(req.GetOptions(), &pb.QueueOptions{Durability: pb.Durability_DURABILITY_MEMORY}) && !proto.Equal(req.GetOptions(), &pb.QueueOptions{}) {
+			return nil, invalid("a temporary queue takes no options; leave them out, or give the queue a name")
+		}
+		op.Temporary, op.Queue = true, queue.TemporaryPrefix+rand.Text()
+	}
+	fx, err := tx.Apply(op)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CreateResponse{Queue: fx.Queue.Name, Created: fx.Created, Options: pbOptions(fx.Queue.Options)}, nil
+}
+
+func (s *Server) destroy(tx *engine.Tx, id queue.SessionID, req *pb.DestroyRequest) (*pb.DestroyResponse, error) {
+	fx, err := tx.Apply(&queue.Destroy{Session: id, Queue: req.GetQueue()})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.DestroyResponse{Messages: uint64(fx.Count)}, nil
+}
+
+// subscribe makes or resumes a consumer that pushes to sink; nil means that it
+// is pulled from.
+func (s *Server) subscribe(tx *engine.Tx, id queue.SessionID, req *pb.SubscribeRequest, sink any) (*pb.SubscribeResponse, error) {
+	if err := checkEnums(req.GetCreate()); err != nil {
+		return nil, err
+	}
+	fx, err := tx.Apply(&queue.Subscribe{
+		Session:       id,
+		Queue:         req.GetQueue(),
+		Consumer:      queue.ConsumerID(req.GetConsumer()),
+		Credit:        int(req.GetCredit()),
+		CreditBytes:   toInt(req.GetCreditBytes()),
+		Lease:         millis(req.GetLeaseMs()),
+		Create:        req.GetCreate() != nil,
+		CreateOptions: options(req.GetCreate()),
+		AfterLease:    queue.Lease(req.GetAfterLease()),
+		Sink:          sink,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.SubscribeResponse{Consumer: uint64(fx.Consumer.ID), LeaseMs: fx.Consumer.Lease.Milliseconds()}, nil
+}
+
+func (s *Server) unsubscribe(tx *engine.Tx, id queue.SessionID, req *pb.UnsubscribeRequest) (*pb.UnsubscribeResponse, error) {
+	_, err := tx.Apply(&queue.Unsubscribe{Session: id, Consumer: queue.ConsumerID(req.GetConsumer())})
+	return &pb.UnsubscribeResponse{}, err
+}
+
+func (s *Server) nack(tx *engine.Tx, id queue.SessionID, req *pb.NackRequest) (*pb.NackResponse, error) {
+	kinds := map[pb.NackKind]queue.NackKind{
+		pb.NackKind_NACK_KIND_UNSPECIFIED: queue.Retry,
+		pb.NackKind_NACK_KIND_RETRY:       queue.Retry,
+		pb.NackKind_NACK_KIND_RELEASE:     queue.Release,
+		pb.NackKind_NACK_KIND_REJECT:      queue.Refuse,
+	}
+	kind, ok := kinds[req.GetKind()]
+	if !ok {
+		return nil, invalid("kind is %d: it must be retry, release or reject", req.GetKind())
+	}
+	fx, err := tx.Apply(&queue.Nack{Session: id, Leases: leases(req.GetLeases()), Kind: kind,
+		Delay: millis(req.GetDelayMs()), Cause: req.GetCause()})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.NackResponse{Nacked: uint64(fx.Count), Failures: s.refusals(fx)}, nil
+}
+
+func (s *Server) extend(tx *engine.Tx, id queue.SessionID, req *pb.ExtendRequest) (*pb.ExtendResponse, error) {
+	fx, err := tx.Apply(&queue.Extend{Session: id, Leases: leases(req.GetLeases()), Lease: millis(req.GetLeaseMs())})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.ExtendResponse{Extended: uint64(fx.Count), Failures: s.refusals(fx)}, nil
+}
+
+func (s *Server) cancel(tx *engine.Tx, id queue.SessionID, req *pb.CancelRequest) (*pb.CancelResponse, error) {
+	fx, err := tx.Apply(&queue.Cancel{Session: id, ReplyTo: req.GetReplyTo(), CorrelationID: req.GetCorrelationId()})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CancelResponse{State: map[queue.CancelState]pb.CancelState{
+		queue.CancelUnknown:   pb.CancelState_CANCEL_STATE_UNKNOWN,
+		queue.CancelWithdrawn: pb.CancelState_CANCEL_STATE_WITHDRAWN,
+		queue.CancelRunning:   pb.CancelState_CANCEL_STATE_RUNNING,
+	}[fx.Cancel]}, nil
+}
+
+func (s *Server) logout(tx *engine.Tx, id queue.SessionID, _ *pb.LogoutRequest) (*pb.LogoutResponse, error) {
+	_, err := tx.Apply(&queue.Logout{Session: id})
+	return &pb.LogoutResponse{}, err
+}
+
+func ackResponse(s *Server, fx *queue.Effects) *pb.AckResponse {
+	return &pb.AckResponse{Acked: uint64(fx.Count), Failures: s.refusals(fx)}
+}
+
+// durability is what a message of q has achieved; a duplicate whose queue is
+// gone has achieved what the first one did, which nobody knows any more.
+func durability(q *queue.Queue) pb.Durability {
+	if q == nil {
+		return pb.Durability_DURABILITY_UNSPECIFIED
+	}
+	return pb.Durability(q.Options.Durability)
+}
+
+func (s *Server) refusals(fx *queue.Effects) []*pb.LeaseFailure {
+	var out []*pb.LeaseFailure
+	for _, r := range fx.Refused {
+		out = append(out, &pb.LeaseFailure{Lease: uint64(r.Lease), Failure: s.failure(r.Err)})
+	}
+	return out
+}
+
+// invalid is an INVALID_ARGUMENT that only the translation can see.
+func invalid(format string, args ...any) error {
+	return &queue.Error{Kind: queue.ErrInvalid, Text: fmt.Sprintf(format, args...)}
+}
