@@ -1116,7 +1116,7 @@ func (x *SubscribeRequest) GetAfterLease() uint64 {
 // SubscribeResponse names the consumer.
 type SubscribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consumer's number, unique in the switch's life.
+	// The consumer's number, unique in its session.
 	Consumer uint64 `protobuf:"varint,1,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	// The lease in force, in milliseconds.
 	LeaseMs       int64 `protobuf:"varint,2,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
@@ -1272,7 +1272,8 @@ type TransferRequest struct {
 	// means 1; at most 1,024.
 	MaxMessages uint32 `protobuf:"varint,3,opt,name=max_messages,json=maxMessages,proto3" json:"max_messages,omitempty"`
 	// How many body bytes at most; the first delivery always fits. Zero means
-	// 4,194,304 (4 MiB); at most 67,108,864.
+	// 3,145,728 (3 MiB: a gRPC client takes 4 MiB unless it is told otherwise); at
+	// most 67,108,864.
 	MaxBytes uint64 `protobuf:"varint,4,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	// How long to wait for the first delivery, in milliseconds. Zero: not at all.
 	// At most 300,000.

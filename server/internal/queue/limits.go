@@ -49,8 +49,9 @@ const (
 	DefaultCredit    = 1
 	// DefaultCreditBytes is 64 MiB: the largest payload that may be configured.
 	DefaultCreditBytes = 64 << 20
-	// DefaultTransferBytes is gRPC's own default for the size of a message.
-	DefaultTransferBytes = 4 << 20
+	// DefaultTransferBytes leaves room for the rest of the answer in the 4 MiB
+	// that gRPC clients take by default.
+	DefaultTransferBytes = 3 << 20
 	// TemporaryPrefix begins the names of temporary queues, and of no others.
 	TemporaryPrefix = "tmp."
 	// HeaderPrefix begins the headers that only the switch sets.
