@@ -72,6 +72,12 @@ type command struct {
 	ack   queue.Ack
 }
 
+// forget lets go of what the core has kept, or refused.
+func (c *command) forget() {
+	c.send.Body, c.send.Headers = nil, nil
+	c.reply.Body, c.reply.Headers, c.reply.Failure = nil, nil, nil
+}
+
 // maxBatch bounds how many frames are applied under one hold of the lock.
 const maxBatch = 256
 
@@ -208,6 +214,7 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 		if err := r.execute(l, c); err != nil {
 			l.answer(r.st, c.tag, frames.EventFailure, r.s.failure(err))
 		}
+		c.forget()
 	}
 	r.st.batchApplied(l.applied)
 	return nil

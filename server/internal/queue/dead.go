@@ -60,9 +60,7 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 
 // lose ends a message without success: its caller is told at once.
 func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
-	e := m.event(kind)
-	e.Err = why
-	s.record(e)
+	s.note(kind, m, why)
 	to := s.replyQueue(m)
 	c := m.holder
 	s.remove(m)
@@ -76,7 +74,7 @@ func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 
 // discard ends a message of which nobody needs to be told.
 func (s *State) discard(m *Message, kind EventKind, fx *Effects) {
-	s.record(m.event(kind))
+	s.note(kind, m, nil)
 	c := m.holder
 	s.remove(m)
 	if c != nil {

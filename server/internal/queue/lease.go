@@ -33,7 +33,7 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 	}
 	s.timers.set(&m.timer, m.leasedTo, m)
 	fx.Deliveries = append(fx.Deliveries, Delivery{c.target(), c, m, m.lease})
-	s.record(m.event(MessageDelivered))
+	s.note(MessageDelivered, m, nil)
 }
 
 // unlease ends m's lease and takes it out of its queue's order. The caller
@@ -205,9 +205,7 @@ func (s *State) giveBack(m *Message, how comeback, fx *Effects) {
 		s.discard(m, MessageCancelled, fx)
 		return
 	}
-	e := m.event(MessageReturned)
-	e.Err = how.why
-	s.record(e)
+	s.note(MessageReturned, m, how.why)
 	c := s.unlease(m)
 	if !how.counts {
 		m.Attempts--

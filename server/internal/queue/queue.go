@@ -110,6 +110,9 @@ func (s *State) makeable(name string, o Options) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if o.DeadLetterQueue == "" && !o.NoDeadLetter && len(name)+len(deadSuffix) > MaxNameBytes {
+		return errorf(ErrInvalid, "queue name %s leaves no room for %q behind it; shorten it, or set dead_letter_queue or no_dead_letter", quote(name), deadSuffix)
+	}
 	if o.Durability == Durable && !s.limits.DurableAvailable {
 		return errorf(ErrNotDurable, "queue %s cannot be durable: the switch has no data directory; ask for memory", quote(name)).with("queue", name)
 	}

@@ -239,7 +239,7 @@ func (s *State) enqueue(m *Message, q *Queue, fx *Effects) {
 	if m.Expires != 0 {
 		s.timers.set(&m.timer, m.Expires, m)
 	}
-	s.record(m.event(MessageSent))
+	s.note(MessageSent, m, nil)
 	s.dispatch(q, fx)
 }
 

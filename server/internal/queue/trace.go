@@ -43,7 +43,6 @@ type Event struct {
 	Took          time.Duration // for what ends a delivery
 	Err           error         // why, where there is a why
 
-	leasedAt  Instant
 	prefix    [prefixBytes]byte
 	prefixLen uint8
 }
@@ -77,28 +76,38 @@ func (t *Trace) After(n uint64, buf []Event) (got int, missed uint64) {
 	return got, missed
 }
 
+// slot is the place of the next event, with the one that it replaces.
+func (t *Trace) slot() *Event { return &t.events[(t.last+1)%uint64(len(t.events))] }
+
+// stamp numbers and dates the event in slot.
+func (t *Trace) stamp(now Instant) {
+	e := t.slot()
+	t.last++
+	e.Number, e.At = t.last, now
+}
+
 // Trace is the flight recorder.
 func (s *State) Trace() *Trace { return &s.trace }
 
+// record notes an event that is about no message.
 func (s *State) record(e Event) {
-	s.trace.last++
-	e.Number, e.At = s.trace.last, s.now
-	if e.leasedAt != 0 {
-		e.Took = s.now.Sub(e.leasedAt)
-	}
-	s.trace.events[e.Number%uint64(len(s.trace.events))] = e
+	*s.trace.slot() = e
+	s.trace.stamp(s.now)
 }
 
-// event describes m as it is now.
-func (m *Message) event(kind EventKind) Event {
-	e := Event{Kind: kind, Sender: m.Sender, Queue: m.queue.Name, Message: m.ID, CorrelationID: m.CorrelationID,
-		ReplyTo: m.ReplyTo, Attempt: m.Attempts, Bytes: len(m.Body)}
+// note notes what happened to m, as m is now, and why; nil for no reason. It
+// writes in place: a call makes six events.
+func (s *State) note(kind EventKind, m *Message, why error) {
+	e := s.trace.slot()
+	e.Kind, e.Queue, e.Sender, e.Receiver = kind, m.queue.Name, m.Sender, ""
+	e.Message, e.CorrelationID, e.ReplyTo = m.ID, m.CorrelationID, m.ReplyTo
+	e.Attempt, e.Bytes, e.Took, e.Err = m.Attempts, len(m.Body), 0, why
 	if m.holder != nil {
 		e.Receiver = m.holder.Session.Name
 		if kind != MessageDelivered {
-			e.leasedAt = m.leasedAt
+			e.Took = s.now.Sub(m.leasedAt)
 		}
 	}
 	e.prefixLen = uint8(copy(e.prefix[:], m.Body))
-	return e
+	s.trace.stamp(s.now)
 }
