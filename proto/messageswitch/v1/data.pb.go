@@ -802,8 +802,8 @@ type SendRequest struct {
 	// most 64 bytes.
 	Producer []byte `protobuf:"bytes,8,opt,name=producer,proto3" json:"producer,omitempty"`
 	// The idempotency key's second half: a number that rises with each Send of the
-	// producer. A repeated number answers duplicate; one more than 4,096 below the
-	// highest is ALREADY_EXISTS. Zero: the Send is not idempotent.
+	// producer. A repeated number answers duplicate; one 4,096 or more below the
+	// highest is ALREADY_EXISTS. A producer is forgotten after an hour of silence. Zero: the Send is not idempotent.
 	Sequence uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Present: make the queue with these options if it is missing, in the same
 	// step. Ignored when it exists.
@@ -1021,7 +1021,8 @@ type SubscribeRequest struct {
 	Consumer uint64 `protobuf:"varint,7,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	// With consumer: deliver again, under the same leases and attempts, what the
 	// consumer holds beyond this lease, because it never arrived. These
-	// deliveries come before the answer. Use the last lease received.
+	// deliveries come before the answer. Use the last lease received, or 1 if none
+	// was. Zero: do not.
 	AfterLease    uint64 `protobuf:"varint,8,opt,name=after_lease,json=afterLease,proto3" json:"after_lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1279,7 +1280,7 @@ type TransferRequest struct {
 	// At most 300,000.
 	WaitMs int64 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
 	// Deliver again, under the same leases and attempts, what the consumers hold
-	// beyond this lease, because an answer was lost. Zero: do not.
+	// beyond this lease, because an answer was lost. 1: all of it. Zero: do not.
 	AfterLease    uint64 `protobuf:"varint,6,opt,name=after_lease,json=afterLease,proto3" json:"after_lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

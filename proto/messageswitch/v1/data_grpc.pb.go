@@ -59,7 +59,7 @@ type DataServiceClient interface {
 	// temporary queues, consumers and leases; when it ends they go, in one step.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Logout ends the session at once: temporary queues go, deliveries return to
-	// their queues uncounted, and the session's producer is forgotten.
+	// their queues uncounted.
 	Logout(ctx context.Context, in *LogoutRequest, opts ...grpc.CallOption) (*LogoutResponse, error)
 	// Create makes a named queue, or a temporary one when no name is given. It is
 	// idempotent; options other than the existing queue's answer
@@ -270,7 +270,7 @@ type DataServiceServer interface {
 	// temporary queues, consumers and leases; when it ends they go, in one step.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Logout ends the session at once: temporary queues go, deliveries return to
-	// their queues uncounted, and the session's producer is forgotten.
+	// their queues uncounted.
 	Logout(context.Context, *LogoutRequest) (*LogoutResponse, error)
 	// Create makes a named queue, or a temporary one when no name is given. It is
 	// idempotent; options other than the existing queue's answer

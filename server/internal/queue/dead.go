@@ -1,6 +1,9 @@
 package queue
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // deadSuffix ends the name of a dead-letter queue that nobody named.
 const deadSuffix = ".dead"
@@ -46,7 +49,11 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 		}
 	}
 	hs := make([]Header, 0, len(m.Headers)+4)
-	hs = append(hs, m.Headers...)
+	for _, h := range m.Headers { // those of an earlier death make room
+		if !strings.HasPrefix(h.Key, HeaderPrefix) {
+			hs = append(hs, h)
+		}
+	}
 	hs = append(hs,
 		Header{HeaderDeadQueue, q.Name},
 		Header{HeaderDeadReason, why.Error()},

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Durability says what a message survives.
 type Durability uint8
@@ -48,6 +51,9 @@ func (o Options) check() error {
 		if err != nil {
 			return err
 		}
+	}
+	if strings.HasPrefix(o.DeadLetterQueue, TemporaryPrefix) {
+		return errorf(ErrInvalid, "dead_letter_queue %s begins with %q, which names temporary queues; choose another", quote(o.DeadLetterQueue), TemporaryPrefix)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (s *State) remember(name string, sequence uint64, id ID) {
 }
 
 func (p *producer) note(sequence, id uint64) {
-	old := *p // the loops count from it: the highest sequence of all has no next
+	old := *p
 	p.high, p.low = max(p.high, sequence), min(p.low, sequence)
 	if p.high-p.low >= window {
 		p.low = p.high - window + 1
@@ -75,6 +75,7 @@ func (p *producer) note(sequence, id uint64) {
 			n *= 2
 		}
 		p.slots = make([]uint64, n)
+		// By differences, because the highest number of all has no next.
 		for q := max(old.low, p.low); q-old.low <= old.high-old.low; q++ {
 			p.slots[q%n] = old.slots[q%uint64(len(old.slots))]
 		}
@@ -84,6 +85,7 @@ func (p *producer) note(sequence, id uint64) {
 			p.slots[q%uint64(len(p.slots))] = 0
 		}
 	} else {
+		// So are those between a new lowest and the old one.
 		for q := p.low; q < old.low; q++ {
 			p.slots[q%uint64(len(p.slots))] = 0
 		}

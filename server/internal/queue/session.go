@@ -183,7 +183,6 @@ func (op *Logout) apply(s *State, fx *Effects) error {
 	if err != nil {
 		return err
 	}
-	s.forgetProducer(sess.producer)
 	s.endSession(sess, errorf(ErrSessionEnded, "the session has logged out; log in again"), true, fx)
 	return nil
 }

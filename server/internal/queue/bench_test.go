@@ -1,0 +1,138 @@
+package queue_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/d3b0a776/switch/server/internal/queue"
+)
+
+// A bench is a State in which a caller and servers are at work.
+type bench struct {
+	*testing.B
+	state *queue.State
+	fx    queue.Effects
+	now   queue.Instant
+}
+
+func newBench(b *testing.B) *bench {
+	h := &bench{B: b, state: queue.New(1, queue.Limits{}), now: 1e9}
+	for id := range queue.SessionID(2) {
+		h.apply(&queue.Login{Session: id + 1})
+		h.apply(&queue.Attach{Session: id + 1, Sink: int(id)})
+	}
+	b.ReportAllocs()
+	return h
+}
+
+func (b *bench) apply(op queue.Op) {
+	b.now++
+	if err := b.state.Apply(b.now, op, &b.fx); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// delivered is the lease of the only delivery that the last operation caused.
+func (b *bench) delivered() queue.Lease {
+	if len(b.fx.Deliveries) != 1 {
+		b.Fatalf("%d deliveries, want 1", len(b.fx.Deliveries))
+	}
+	return b.fx.Deliveries[0].Lease
+}
+
+// BenchmarkCall is the whole way of a call: the request is sent and delivered,
+// the reply is sent and delivered, and the caller acks it.
+func BenchmarkCall(b *testing.B) {
+	h := newBench(b)
+	h.apply(&queue.Create{Session: 1, Queue: "q"})
+	h.apply(&queue.Create{Session: 1, Queue: "tmp.a", Temporary: true})
+	h.apply(&queue.Subscribe{Session: 1, Queue: "tmp.a", Credit: 100, Sink: 0})
+	caller := h.fx.Consumer.ID
+	h.apply(&queue.Subscribe{Session: 2, Queue: "q", Credit: 100, Sink: 1})
+	send := &queue.Send{Session: 1, Queue: "q", Body: make([]byte, 100), CorrelationID: "1", ReplyTo: "tmp.a"}
+	reply := &queue.Reply{Session: 2, Body: make([]byte, 100)}
+	ack := &queue.Ack{Session: 1, Consumer: caller}
+	for b.Loop() {
+		h.apply(send)
+		reply.Lease = h.delivered()
+		h.apply(reply)
+		ack.Through = h.delivered()
+		h.apply(ack)
+	}
+}
+
+// BenchmarkConsumers sends, delivers and acks one message at a time with many
+// consumers in line.
+func BenchmarkConsumers(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := newBench(b)
+			h.apply(&queue.Create{Session: 1, Queue: "q"})
+			for range n {
+				h.apply(&queue.Subscribe{Session: 2, Queue: "q", Sink: 1})
+			}
+			send := &queue.Send{Session: 1, Queue: "q", Body: make([]byte, 100)}
+			ack := &queue.Ack{Session: 2, Leases: make([]queue.Lease, 1)}
+			for b.Loop() {
+				h.apply(send)
+				ack.Leases[0] = h.delivered()
+				h.apply(ack)
+			}
+		})
+	}
+}
+
+// BenchmarkQueues sends, delivers and acks on one queue after the other.
+func BenchmarkQueues(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := newBench(b)
+			names := make([]string, n)
+			for i := range names {
+				names[i] = fmt.Sprintf("queue-%d", i)
+				h.apply(&queue.Create{Session: 1, Queue: names[i]})
+				if i%1000 == 0 { // a session may have so many consumers
+					h.apply(&queue.Login{Session: queue.SessionID(1000 + i/1000)})
+				}
+				h.apply(&queue.Subscribe{Session: queue.SessionID(1000 + i/1000), Queue: names[i], Sink: 1})
+			}
+			send := &queue.Send{Session: 1, Body: make([]byte, 100)}
+			ack := &queue.Ack{Leases: make([]queue.Lease, 1)}
+			for i := 0; b.Loop(); i++ {
+				send.Queue = names[i%n]
+				h.apply(send)
+				ack.Session, ack.Leases[0] = queue.SessionID(1000+i%n/1000), h.delivered()
+				h.apply(ack)
+			}
+		})
+	}
+}
+
+// BenchmarkBacklog sends to the end of a queue and takes from its head, with
+// many messages between.
+func BenchmarkBacklog(b *testing.B) {
+	for _, n := range []int{0, 500_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := newBench(b)
+			h.apply(&queue.Create{Session: 1, Queue: "q"})
+			send := &queue.Send{Session: 1, Queue: "q", Body: make([]byte, 100)}
+			for range n {
+				h.apply(send)
+			}
+			ack := &queue.Ack{Session: 2, Leases: make([]queue.Lease, 1)}
+			held := func() {
+				if len(h.fx.Deliveries) > 0 {
+					ack.Leases[0] = h.delivered()
+				}
+			}
+			h.apply(&queue.Subscribe{Session: 2, Queue: "q", Sink: 1})
+			held()
+			for b.Loop() {
+				h.apply(send)
+				held()
+				h.apply(ack)
+				held()
+			}
+		})
+	}
+}

@@ -1,0 +1,219 @@
+package queue
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// TestTimers compares the heap with a list that is sorted each time.
+func TestTimers(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 1))
+	all := make([]timer, 50)
+	naive := map[*timer]Instant{}
+	var h timers
+	for step := range 50_000 {
+		tm, at := &all[r.IntN(len(all))], Instant(r.IntN(30))
+		if r.IntN(4) == 0 {
+			at = 0
+		}
+		h.set(tm, at, nil)
+		if at == 0 {
+			delete(naive, tm)
+		} else {
+			naive[tm] = at
+		}
+		least := Instant(math.MaxInt64)
+		for _, at := range naive {
+			least = min(least, at)
+		}
+		switch {
+		case len(h) != len(naive):
+			t.Fatalf("seed %d, step %d: %d timers, want %d", seed, step, len(h), len(naive))
+		case len(h) > 0 && h[0].at != least:
+			t.Fatalf("seed %d, step %d: the first is at %d, want %d", seed, step, h[0].at, least)
+		}
+		for i, tm := range h {
+			if int(tm.pos) != i+1 || tm.at != naive[tm] || i > 0 && h[(i-1)/4].at > tm.at {
+				t.Fatalf("seed %d, step %d: timer %d is %+v, want it at %d", seed, step, i, tm, naive[tm])
+			}
+		}
+	}
+}
+
+// TestWindow compares a producer's window with a map of all it ever sent:
+// growing, jumping by more than the window, and at the ends of the numbers.
+func TestWindow(t *testing.T) {
+	steps := []uint64{0, 1, 1, 1, 2, 3, 7, 8, 9, 100, 4094, 4095, 4096, 4097, 10_000, 1 << 40}
+	for _, base := range []uint64{1, 20, 5000, 1 << 50, math.MaxUint64 - 5000, math.MaxUint64} {
+		for seed := range uint64(60) {
+			r := rand.New(rand.NewPCG(base, seed))
+			s := New(0, Limits{TraceEvents: 1})
+			sent, high := map[uint64]uint64{}, uint64(0)
+			for step := range uint64(300) {
+				sequence := max(base, high)
+				if d := steps[r.IntN(len(steps))]; r.IntN(2) == 0 {
+					sequence += min(d, math.MaxUint64-sequence)
+				} else {
+					sequence -= min(d, sequence-1)
+				}
+				first, err := s.repeated("p", sequence)
+				tooOld := sequence < high && high-sequence >= 4096
+				switch {
+				case (err != nil) != tooOld:
+					t.Fatalf("base %d, seed %d, step %d: %d after %d: %v", base, seed, step, sequence, high, err)
+				case !tooOld && first != sent[sequence]:
+					t.Fatalf("base %d, seed %d, step %d: %d after %d was message %d, want %d", base, seed, step, sequence, high, first, sent[sequence])
+				case !tooOld && first == 0:
+					high, sent[sequence] = max(high, sequence), step+1
+					s.remember("p", sequence, ID{Sequence: step + 1})
+				}
+			}
+		}
+	}
+}
+
+// TestReturned compares the heap of returned messages with a sorted list.
+func TestReturned(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 1))
+	var heap returned
+	var naive []*Message
+	for step := range 20_000 {
+		if len(naive) == 0 || len(naive) < 40 && r.IntN(2) == 0 {
+			m := &Message{ID: ID{Sequence: r.Uint64()}}
+			heap.push(m)
+			naive = append(naive, m)
+		} else {
+			i := r.IntN(len(naive))
+			heap.remove(naive[i])
+			naive = slices.Delete(naive, i, i+1)
+		}
+		if len(heap) != len(naive) {
+			t.Fatalf("seed %d, step %d: %d messages, want %d", seed, step, len(heap), len(naive))
+		}
+		if len(naive) == 0 {
+			continue
+		}
+		oldest := slices.MinFunc(naive, func(a, b *Message) int {
+			if a.ID.Before(b.ID) {
+				return -1
+			}
+			return 1
+		})
+		if heap[0] != oldest {
+			t.Fatalf("seed %d, step %d: the first is %v, want %v", seed, step, heap[0].ID, oldest.ID)
+		}
+	}
+}
+
+// TestBorrowed overwrites the strings of an operation after Apply, as a codec
+// does that reads in place. Only what an Op says it keeps may be kept.
+func TestBorrowed(t *testing.T) {
+	buffer := make([]byte, 0, 1000)
+	borrow := func(s string) string {
+		n := len(buffer)
+		buffer = append(buffer, s...)
+		return unsafe.String(&buffer[n], len(s))
+	}
+	s := New(0, Limits{})
+	var fx Effects
+	apply := func(op Op) {
+		t.Helper()
+		if err := s.Apply(1, op, &fx); err != nil {
+			t.Fatal(err)
+		}
+		clear(buffer)
+		buffer = buffer[:0]
+	}
+	apply(&Login{Session: 1})
+	apply(&Create{Session: 1, Queue: "answers"})
+	apply(&Send{Session: 1, Queue: borrow("q"), Create: true, CreateOptions: Options{DeadLetterQueue: borrow("grave")},
+		CorrelationID: "1", ReplyTo: borrow("answers"), Producer: borrow("producer"), Sequence: 1})
+	apply(&Subscribe{Session: 1, Queue: borrow("p"), Create: true, CreateOptions: Options{DeadLetterQueue: borrow("tomb")}})
+	apply(&Send{Session: 1, Queue: "q", Producer: "producer", Sequence: 1})
+	if !fx.Duplicate {
+		t.Error("the producer's name was kept without a copy")
+	}
+	q, p := s.queues["q"], s.queues["p"]
+	if q == nil || q.Name != "q" || q.Options.DeadLetterQueue != "grave" || q.first().ReplyTo != "answers" {
+		t.Errorf("Send kept what it had borrowed: %+v", q)
+	}
+	if p == nil || p.Name != "p" || p.Options.DeadLetterQueue != "tomb" {
+		t.Errorf("Subscribe kept what it had borrowed: %+v", p)
+	}
+}
+
+// TestOpIsNotChanged uses one Send for two sessions: an Op is data, and Apply
+// leaves it as it is.
+func TestOpIsNotChanged(t *testing.T) {
+	s := New(0, Limits{})
+	var fx Effects
+	for _, op := range []Op{&Login{Session: 1, Producer: "a"}, &Login{Session: 2, Producer: "b"}, &Create{Session: 1, Queue: "q"}} {
+		if err := s.Apply(1, op, &fx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	op := &Send{Queue: "q", Sequence: 1}
+	for op.Session = 1; op.Session <= 2; op.Session++ {
+		if err := s.Apply(1, op, &fx); err != nil || fx.Duplicate {
+			t.Errorf("session %d: %v, duplicate %v", op.Session, err, fx.Duplicate)
+		}
+	}
+}
+
+// TestTraceOverwrites reads a ring that has gone round.
+func TestTraceOverwrites(t *testing.T) {
+	s := New(0, Limits{TraceEvents: 4})
+	for range 10 {
+		s.record(Event{Kind: SessionBegan})
+	}
+	buf := make([]Event, 3)
+	for _, c := range []struct {
+		after, first uint64
+		got          int
+		missed       uint64
+	}{{0, 7, 3, 6}, {5, 7, 3, 1}, {6, 7, 3, 0}, {8, 9, 2, 0}, {9, 10, 1, 0}, {10, 0, 0, 0}} {
+		got, missed := s.Trace().After(c.after, buf)
+		if got != c.got || missed != c.missed || got > 0 && buf[0].Number != c.first {
+			t.Errorf("after %d: %d events from %d, %d missed; want %+v", c.after, got, buf[0].Number, missed, c)
+		}
+	}
+	if s.Trace().Last() != 10 {
+		t.Errorf("the last event is %d, want 10", s.Trace().Last())
+	}
+}
+
+// TestTickIsBounded gives one Tick more than it may do at once.
+func TestTickIsBounded(t *testing.T) {
+	s := New(0, Limits{})
+	var fx Effects
+	apply := func(now Instant, op Op) {
+		t.Helper()
+		if err := s.Apply(now, op, &fx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(1, &Login{Session: 1, TTL: time.Hour})
+	apply(1, &Create{Session: 1, Queue: "q"})
+	for range 2500 {
+		apply(1, &Send{Session: 1, Queue: "q", Timeout: time.Second})
+	}
+	now := Instant(1).Add(time.Second)
+	for _, left := range []int{1500, 500, 0} {
+		if next := s.NextDeadline(); next > now {
+			t.Fatalf("the next deadline is %d, want one that is due at %d", next, now)
+		}
+		apply(now, &Tick{})
+		if n := s.queues["q"].count(); n != left {
+			t.Errorf("%d messages are left, want %d", n, left)
+		}
+	}
+	if next := s.NextDeadline(); next <= now {
+		t.Errorf("the next deadline is %d, want one after %d", next, now)
+	}
+}
