@@ -13,7 +13,9 @@ type Codec struct{}
 var _ encoding.CodecV2 = Codec{}
 
 // An Outgoing is one encoded stream message. Pool.Put is called with Data once
-// the transport has written it.
+// the transport has written it, or dropped it with its stream. Data must have a
+// capacity above 1 KiB: gRPC leaves a smaller one to the garbage collector, and
+// Put is never called.
 type Outgoing struct {
 	Data *[]byte
 	Pool mem.BufferPool

@@ -1,6 +1,8 @@
 package frames
 
 import (
+	"sync"
+
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
@@ -32,39 +34,47 @@ type ClientFrame struct {
 	Raw   []byte
 }
 
-func (f *ClientFrame) unmarshal(b []byte) (err error) {
+func (f *ClientFrame) unmarshal(b []byte) error {
 	*f = ClientFrame{}
-	fields(b, &err, func(x field) {
+	c := cursor{rest: b}
+	for c.next() {
 		switch {
-		case x.number == 1:
-			number(&x, &f.Tag)
-		case x.number == 2:
-			x.flag(&f.Quiet)
-		case x.number >= VerbLogin && x.number <= VerbCancel && x.kind == protowire.BytesType:
-			if f.Verb != x.number {
-				f.Verb, f.Raw = x.number, nil
+		case c.number == 1:
+			number(&c, &f.Tag)
+		case c.number == 2:
+			c.flag(&f.Quiet)
+		case c.number >= VerbLogin && c.number <= VerbCancel && c.kind == protowire.BytesType:
+			if f.Verb != c.number {
+				f.Verb, f.Raw = c.number, nil
 			}
-			x.message(&f.Raw)
+			c.message(&f.Raw)
 		}
-	})
-	return err
+	}
+	return c.err
 }
 
+// clientFrames are used again: a frame escapes into ReadRequest's function.
+var clientFrames = sync.Pool{New: func() any { return new(ClientFrame) }}
+
 // ReadRequest walks an encoded AttachRequest: on is called for each frame, in
-// order, until it fails. It returns answers_received, zero if there is none.
+// order, until it fails. The frame is on's until it returns. ReadRequest returns
+// answers_received, zero if there is none.
 func ReadRequest(b []byte, on func(*ClientFrame) error) (answersReceived uint64, err error) {
-	var frame ClientFrame
-	fields(b, &err, func(x field) {
+	frame := clientFrames.Get().(*ClientFrame)
+	defer clientFrames.Put(frame)
+	c := cursor{rest: b}
+	for c.next() {
 		switch {
-		case x.number == 1 && x.kind == protowire.BytesType:
-			if err = frame.unmarshal(x.bytes); err == nil {
-				err = on(&frame)
+		case c.number == 1 && c.kind == protowire.BytesType:
+			if c.err = frame.unmarshal(c.bytes); c.err == nil {
+				c.err = on(frame)
 			}
-		case x.number == 2:
-			number(&x, &answersReceived)
+		case c.number == 2:
+			number(&c, &answersReceived)
 		}
-	})
-	return answersReceived, err
+	}
+	*frame = ClientFrame{} // it lets go of b
+	return answersReceived, c.err
 }
 
 // AppendAnswersReceived ends an encoded AttachRequest.
@@ -73,11 +83,11 @@ func AppendAnswersReceived(b []byte, n uint64) []byte { return appendVarint(b, 2
 // appendClientFrame begins a frame whose verb's message has the given size; the
 // caller appends that message.
 func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []byte {
-	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = appendTag(b, 1, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size)))
 	b = appendVarint(b, 1, tag)
 	b = appendFlag(b, 2, quiet)
-	b = protowire.AppendTag(b, verb, protowire.BytesType)
+	b = appendTag(b, verb, protowire.BytesType)
 	return protowire.AppendVarint(b, uint64(size))
 }
 
@@ -104,35 +114,39 @@ type Send struct {
 }
 
 // Unmarshal reads an encoded SendRequest into m. Headers keeps its memory.
-func (m *Send) Unmarshal(b []byte) (err error) {
+func (m *Send) Unmarshal(b []byte) error {
 	*m = Send{Headers: m.Headers[:0]}
-	fields(b, &err, func(x field) {
-		switch x.number {
+	c := cursor{rest: b}
+	for c.next() {
+		switch c.number {
+		case 1:
+			c.text(new(string)) // the session
 		case 2:
-			x.text(&m.Queue, &err)
+			c.text(&m.Queue)
 		case 3:
-			x.raw(&m.Body)
+			c.raw(&m.Body)
 		case 4:
-			x.header(&m.Headers, &err)
+			c.header(&m.Headers)
 		case 5:
-			x.text(&m.CorrelationID, &err)
+			c.text(&m.CorrelationID)
 		case 6:
-			x.text(&m.ReplyTo, &err)
+			c.text(&m.ReplyTo)
 		case 7:
-			number(&x, &m.TimeoutMS)
+			number(&c, &m.TimeoutMS)
 		case 8:
-			x.raw(&m.Producer)
+			c.raw(&m.Producer)
 		case 9:
-			number(&x, &m.Sequence)
+			number(&c, &m.Sequence)
 		case 10:
-			x.message(&m.Create)
+			c.message(&m.Create)
 		case 11:
-			x.flag(&m.RequireConsumer)
+			c.flag(&m.RequireConsumer)
 		case 12:
-			number(&x, &m.MaxAttempts)
+			number(&c, &m.MaxAttempts)
 		}
-	})
-	return err
+	}
+	m.Headers = unique(m.Headers)
+	return c.err
 }
 
 func (m *Send) size() int {
@@ -167,21 +181,25 @@ type Reply struct {
 }
 
 // Unmarshal reads an encoded ReplyRequest into m. Headers keeps its memory.
-func (m *Reply) Unmarshal(b []byte) (err error) {
+func (m *Reply) Unmarshal(b []byte) error {
 	*m = Reply{Headers: m.Headers[:0]}
-	fields(b, &err, func(x field) {
-		switch x.number {
+	c := cursor{rest: b}
+	for c.next() {
+		switch c.number {
+		case 1:
+			c.text(new(string)) // the session
 		case 2:
-			number(&x, &m.Lease)
+			number(&c, &m.Lease)
 		case 3:
-			x.raw(&m.Body)
+			c.raw(&m.Body)
 		case 4:
-			x.header(&m.Headers, &err)
+			c.header(&m.Headers)
 		case 5:
-			x.message(&m.Failure)
+			c.message(&m.Failure)
 		}
-	})
-	return err
+	}
+	m.Headers = unique(m.Headers)
+	return c.err
 }
 
 func (m *Reply) size() int {
@@ -205,19 +223,22 @@ type Ack struct {
 }
 
 // Unmarshal reads an encoded AckRequest into m. Leases keeps its memory.
-func (m *Ack) Unmarshal(b []byte) (err error) {
+func (m *Ack) Unmarshal(b []byte) error {
 	*m = Ack{Leases: m.Leases[:0]}
-	fields(b, &err, func(x field) {
-		switch x.number {
+	c := cursor{rest: b}
+	for c.next() {
+		switch c.number {
+		case 1:
+			c.text(new(string)) // the session
 		case 2:
-			x.numbers(&m.Leases, &err)
+			c.numbers(&m.Leases)
 		case 3:
-			number(&x, &m.Through)
+			number(&c, &m.Through)
 		case 4:
-			number(&x, &m.Consumer)
+			number(&c, &m.Consumer)
 		}
-	})
-	return err
+	}
+	return c.err
 }
 
 func (m *Ack) packed() (n int) {
@@ -232,7 +253,7 @@ func (m *Ack) Append(b []byte, tag uint64, quiet bool) []byte {
 	packed := m.packed()
 	b = appendClientFrame(b, tag, quiet, VerbAck, sizeBytes(2, packed)+sizeVarint(3, m.Through)+sizeVarint(4, m.Consumer))
 	if packed > 0 {
-		b = protowire.AppendTag(b, 2, protowire.BytesType)
+		b = appendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(packed))
 		for _, l := range m.Leases {
 			b = protowire.AppendVarint(b, l)

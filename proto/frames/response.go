@@ -1,6 +1,8 @@
 package frames
 
 import (
+	"sync"
+
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
@@ -35,20 +37,21 @@ type ServerFrame struct {
 	Raw   []byte
 }
 
-func (f *ServerFrame) unmarshal(b []byte) (err error) {
+func (f *ServerFrame) unmarshal(b []byte) error {
 	*f = ServerFrame{}
-	fields(b, &err, func(x field) {
+	c := cursor{rest: b}
+	for c.next() {
 		switch {
-		case x.number == 1:
-			number(&x, &f.Tag)
-		case x.number >= EventDelivery && x.number <= EventDrain && x.kind == protowire.BytesType:
-			if f.Event != x.number {
-				f.Event, f.Raw = x.number, nil
+		case c.number == 1:
+			number(&c, &f.Tag)
+		case c.number >= EventDelivery && c.number <= EventDrain && c.kind == protowire.BytesType:
+			if f.Event != c.number {
+				f.Event, f.Raw = c.number, nil
 			}
-			x.message(&f.Raw)
+			c.message(&f.Raw)
 		}
-	})
-	return err
+	}
+	return c.err
 }
 
 // Progress is what an AttachResponse says besides its frames. Zero: nothing new.
@@ -57,23 +60,29 @@ type Progress struct {
 	AnswersSent uint64
 }
 
+// serverFrames are used again: a frame escapes into ReadResponse's function.
+var serverFrames = sync.Pool{New: func() any { return new(ServerFrame) }}
+
 // ReadResponse walks an encoded AttachResponse: on is called for each frame, in
-// order, until it fails.
+// order, until it fails. The frame is on's until it returns.
 func ReadResponse(b []byte, on func(*ServerFrame) error) (p Progress, err error) {
-	var frame ServerFrame
-	fields(b, &err, func(x field) {
+	frame := serverFrames.Get().(*ServerFrame)
+	defer serverFrames.Put(frame)
+	c := cursor{rest: b}
+	for c.next() {
 		switch {
-		case x.number == 1 && x.kind == protowire.BytesType:
-			if err = frame.unmarshal(x.bytes); err == nil {
-				err = on(&frame)
+		case c.number == 1 && c.kind == protowire.BytesType:
+			if c.err = frame.unmarshal(c.bytes); c.err == nil {
+				c.err = on(frame)
 			}
-		case x.number == 2:
-			number(&x, &p.Applied)
-		case x.number == 3:
-			number(&x, &p.AnswersSent)
+		case c.number == 2:
+			number(&c, &p.Applied)
+		case c.number == 3:
+			number(&c, &p.AnswersSent)
 		}
-	})
-	return p, err
+	}
+	*frame = ServerFrame{} // it lets go of b
+	return p, c.err
 }
 
 // AppendProgress ends an encoded AttachResponse.
@@ -82,7 +91,7 @@ func AppendProgress(b []byte, p Progress) []byte {
 }
 
 func appendServerFrame(b []byte, tag uint64, event Event, size int) []byte {
-	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = appendTag(b, 1, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size)))
 	b = appendVarint(b, 1, tag)
 	b = protowire.AppendTag(b, event, protowire.BytesType)
@@ -114,39 +123,41 @@ type Delivery struct {
 }
 
 // Unmarshal reads an encoded Delivery into m. Headers keeps its memory.
-func (m *Delivery) Unmarshal(b []byte) (err error) {
+func (m *Delivery) Unmarshal(b []byte) error {
 	*m = Delivery{Headers: m.Headers[:0]}
-	fields(b, &err, func(x field) {
-		switch x.number {
+	c := cursor{rest: b}
+	for c.next() {
+		switch c.number {
 		case 1:
-			number(&x, &m.Consumer)
+			number(&c, &m.Consumer)
 		case 2:
-			number(&x, &m.Lease)
+			number(&c, &m.Lease)
 		case 3:
-			x.text(&m.MessageID, &err)
+			c.text(&m.MessageID)
 		case 4:
-			x.text(&m.Queue, &err)
+			c.text(&m.Queue)
 		case 5:
-			x.raw(&m.Body)
+			c.raw(&m.Body)
 		case 6:
-			x.header(&m.Headers, &err)
+			c.header(&m.Headers)
 		case 7:
-			x.text(&m.CorrelationID, &err)
+			c.text(&m.CorrelationID)
 		case 8:
-			x.text(&m.ReplyTo, &err)
+			c.text(&m.ReplyTo)
 		case 9:
-			number(&x, &m.Attempt)
+			number(&c, &m.Attempt)
 		case 10:
-			number(&x, &m.TimeoutMS)
+			number(&c, &m.TimeoutMS)
 		case 11:
-			number(&x, &m.LeaseMS)
+			number(&c, &m.LeaseMS)
 		case 12:
-			number(&x, &m.AgeMS)
+			number(&c, &m.AgeMS)
 		case 13:
-			x.message(&m.Failure)
+			c.message(&m.Failure)
 		}
-	})
-	return err
+	}
+	m.Headers = unique(m.Headers)
+	return c.err
 }
 
 func (m *Delivery) size() int {
@@ -182,25 +193,27 @@ type Sent struct {
 }
 
 // Unmarshal reads an encoded SendResponse into m.
-func (m *Sent) Unmarshal(b []byte) (err error) {
+func (m *Sent) Unmarshal(b []byte) error {
 	*m = Sent{}
-	fields(b, &err, func(x field) {
-		switch x.number {
+	c := cursor{rest: b}
+	for c.next() {
+		switch c.number {
 		case 1:
-			x.text(&m.MessageID, &err)
+			c.text(&m.MessageID)
 		case 2:
-			x.flag(&m.Duplicate)
+			c.flag(&m.Duplicate)
 		case 3:
-			number(&x, &m.Durability)
+			number(&c, &m.Durability)
 		}
-	})
-	return err
+	}
+	return c.err
 }
 
 // Append appends a frame with m, the answer to the frame of that tag.
 func (m *Sent) Append(b []byte, tag uint64) []byte {
-	b = appendServerFrame(b, tag, EventSend, sizeBytes(1, len(m.MessageID))+sizeFlag(2, m.Duplicate)+sizeVarint(3, uint64(m.Durability)))
+	durability := uint64(int32(m.Durability)) // an enum: what is negative takes ten bytes
+	b = appendServerFrame(b, tag, EventSend, sizeBytes(1, len(m.MessageID))+sizeFlag(2, m.Duplicate)+sizeVarint(3, durability))
 	b = appendBytes(b, 1, m.MessageID)
 	b = appendFlag(b, 2, m.Duplicate)
-	return appendVarint(b, 3, uint64(m.Durability))
+	return appendVarint(b, 3, durability)
 }

@@ -15,95 +15,118 @@ var ErrMalformed = errors.New("malformed frame")
 // Header is one header of a message.
 type Header struct{ Key, Value string }
 
-// field is one field as it stands on the wire.
-type field struct {
+// cursor walks the fields of an encoded message:
+//
+//	c := cursor{rest: b}
+//	for c.next() {
+//		switch c.number { … }
+//	}
+//	return c.err
+//
+// A field of the wrong kind is an unknown one: the methods that store a field
+// leave it alone.
+type cursor struct {
+	rest   []byte
 	number protowire.Number
 	kind   protowire.Type
 	varint uint64 // of a varint
 	bytes  []byte // of a length-delimited field
+	err    error
 }
 
-// next reads the first field of b. Fields of other kinds than varint and bytes
-// come back empty: no message here has one, so they are unknown.
-func next(b []byte) (f field, rest []byte, err error) {
-	var n int
-	if len(b) > 0 && b[0] < 0x80 { // one-byte tag, the common case
-		f.number, f.kind, n = protowire.Number(b[0]>>3), protowire.Type(b[0]&7), 1
-		if f.number == 0 {
-			return f, nil, ErrMalformed
-		}
-	} else if f.number, f.kind, n = protowire.ConsumeTag(b); n < 0 {
-		return f, nil, ErrMalformed
+// next goes to the next field, until there is none or one is malformed.
+func (c *cursor) next() bool {
+	if len(c.rest) == 0 || c.err != nil {
+		return false
 	}
-	b = b[n:]
-	switch f.kind {
+	tag, n := uint64(c.rest[0]), 1
+	if tag >= 0x80 {
+		tag, n = protowire.ConsumeVarint(c.rest)
+	}
+	if n < 0 || tag>>3 < uint64(protowire.MinValidNumber) || tag>>3 > uint64(protowire.MaxValidNumber) {
+		return c.malformed()
+	}
+	c.number, c.kind = protowire.Number(tag>>3), protowire.Type(tag&7)
+	b := c.rest[n:]
+	switch c.kind {
 	case protowire.VarintType:
-		f.varint, n = protowire.ConsumeVarint(b)
+		c.varint, n = protowire.ConsumeVarint(b)
 	case protowire.BytesType:
-		f.bytes, n = protowire.ConsumeBytes(b)
-	default:
-		n = protowire.ConsumeFieldValue(f.number, f.kind, b)
+		var size uint64
+		if size, n = protowire.ConsumeVarint(b); n < 0 || size > uint64(len(b)-n) {
+			return c.malformed()
+		}
+		end := n + int(size)
+		c.bytes, n = b[n:end:end], end
+	default: // no message here has such a field, so it is unknown
+		n = protowire.ConsumeFieldValue(c.number, c.kind, b)
 	}
 	if n < 0 {
-		return f, nil, ErrMalformed
+		return c.malformed()
 	}
-	return f, b[n:], nil
+	c.rest = b[n:]
+	return true
 }
 
-// text is the field's bytes as a string that aliases them.
-func (f *field) text(into *string, err *error) {
-	if f.kind != protowire.BytesType {
+func (c *cursor) malformed() bool {
+	c.err = ErrMalformed
+	return false
+}
+
+// text stores the field's bytes as a string that aliases them.
+func (c *cursor) text(into *string) {
+	if c.kind != protowire.BytesType {
 		return
 	}
-	if !utf8.Valid(f.bytes) {
-		*err = ErrMalformed
+	if !utf8.Valid(c.bytes) {
+		c.err = ErrMalformed
 		return
 	}
-	*into = unsafe.String(unsafe.SliceData(f.bytes), len(f.bytes))
+	*into = unsafe.String(unsafe.SliceData(c.bytes), len(c.bytes))
 }
 
-func (f *field) raw(into *[]byte) {
-	if f.kind == protowire.BytesType {
-		*into = f.bytes
+func (c *cursor) raw(into *[]byte) {
+	if c.kind == protowire.BytesType {
+		*into = c.bytes
 	}
 }
 
-// message is the field's bytes as an encoded message. A second occurrence is
-// merged into the first, which for encoded messages is appending.
-func (f *field) message(into *[]byte) {
-	if f.kind != protowire.BytesType {
+// message stores the field's bytes as an encoded message. A second occurrence
+// is merged into the first, which for encoded messages is appending.
+func (c *cursor) message(into *[]byte) {
+	if c.kind != protowire.BytesType {
 		return
 	}
 	if *into == nil {
-		*into = f.bytes[:len(f.bytes):len(f.bytes)]
+		*into = c.bytes
 		return
 	}
-	*into = append(*into, f.bytes...)
+	*into = append(*into, c.bytes...)
 }
 
-// number stores a varint of any integer type or bool.
-func number[T ~uint64 | ~int64 | ~uint32 | ~int32](f *field, into *T) {
-	if f.kind == protowire.VarintType {
-		*into = T(f.varint)
+// number stores a varint of any integer type.
+func number[T ~uint64 | ~int64 | ~uint32 | ~int32](c *cursor, into *T) {
+	if c.kind == protowire.VarintType {
+		*into = T(c.varint)
 	}
 }
 
-func (f *field) flag(into *bool) {
-	if f.kind == protowire.VarintType {
-		*into = f.varint != 0
+func (c *cursor) flag(into *bool) {
+	if c.kind == protowire.VarintType {
+		*into = c.varint != 0
 	}
 }
 
 // numbers appends a repeated uint64, packed or not.
-func (f *field) numbers(into *[]uint64, err *error) {
-	switch f.kind {
+func (c *cursor) numbers(into *[]uint64) {
+	switch c.kind {
 	case protowire.VarintType:
-		*into = append(*into, f.varint)
+		*into = append(*into, c.varint)
 	case protowire.BytesType:
-		for b := f.bytes; len(b) > 0; {
+		for b := c.bytes; len(b) > 0; {
 			v, n := protowire.ConsumeVarint(b)
 			if n < 0 {
-				*err = ErrMalformed
+				c.err = ErrMalformed
 				return
 			}
 			*into = append(*into, v)
@@ -112,44 +135,61 @@ func (f *field) numbers(into *[]uint64, err *error) {
 	}
 }
 
-// header appends one entry of a map<string, string>; a repeated key replaces
-// the earlier value.
-func (f *field) header(into *[]Header, err *error) {
-	if f.kind != protowire.BytesType {
+// header appends one entry of a map<string, string>. When all are there, unique
+// does away with repeated keys.
+func (c *cursor) header(into *[]Header) {
+	if c.kind != protowire.BytesType {
 		return
 	}
 	var h Header
-	for b := f.bytes; len(b) > 0; {
-		var e field
-		var bad error
-		if e, b, bad = next(b); bad != nil {
-			*err = bad
-			return
-		}
+	e := cursor{rest: c.bytes}
+	for e.next() {
 		switch e.number {
 		case 1:
-			e.text(&h.Key, err)
+			e.text(&h.Key)
 		case 2:
-			e.text(&h.Value, err)
+			e.text(&h.Value)
 		}
 	}
-	for i := range *into {
-		if (*into)[i].Key == h.Key {
-			(*into)[i] = h
-			return
-		}
-	}
-	*into = append(*into, h)
+	*into, c.err = append(*into, h), e.err
 }
 
-// fields calls on for each field of b until one is malformed or on sets *err.
-func fields(b []byte, err *error, on func(field)) {
-	for len(b) > 0 && *err == nil {
-		var f field
-		if f, b, *err = next(b); *err == nil {
-			on(f)
-		}
+// fewHeaders is up to where comparing each key with each is quickest. It is the
+// limit of one message; what a hostile peer sends beyond must not cost n².
+const fewHeaders = 64
+
+// unique keeps, for each key, its first place and its last value. It works in
+// place.
+func unique(hs []Header) []Header {
+	if len(hs) > fewHeaders {
+		return uniqueOfMany(hs)
 	}
+	kept := hs[:0]
+next:
+	for _, h := range hs {
+		for i := range kept {
+			if kept[i].Key == h.Key {
+				kept[i] = h
+				continue next
+			}
+		}
+		kept = append(kept, h)
+	}
+	return kept
+}
+
+func uniqueOfMany(hs []Header) []Header {
+	kept, place := hs[:0], make(map[string]int, len(hs))
+	for _, h := range hs {
+		i, again := place[h.Key]
+		if again {
+			kept[i] = h
+			continue
+		}
+		place[h.Key] = len(kept)
+		kept = append(kept, h)
+	}
+	return kept
 }
 
 // Sizes and appends of one field; all field numbers here are below 2,048.
@@ -159,6 +199,12 @@ func sizeTag(n protowire.Number) int {
 		return 1
 	}
 	return 2
+}
+
+// appendTag is protowire's for field numbers below 16, which all but two events
+// have. It gets inlined.
+func appendTag(b []byte, n protowire.Number, kind protowire.Type) []byte {
+	return append(b, byte(n)<<3|byte(kind))
 }
 
 func sizeBytes(n protowire.Number, length int) int {
@@ -190,7 +236,7 @@ func appendBytes[T string | []byte](b []byte, n protowire.Number, v T) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	b = protowire.AppendTag(b, n, protowire.BytesType)
+	b = appendTag(b, n, protowire.BytesType)
 	return append(protowire.AppendVarint(b, uint64(len(v))), v...)
 }
 
@@ -199,7 +245,7 @@ func appendMessage(b []byte, n protowire.Number, v []byte) []byte {
 	if v == nil {
 		return b
 	}
-	b = protowire.AppendTag(b, n, protowire.BytesType)
+	b = appendTag(b, n, protowire.BytesType)
 	return protowire.AppendBytes(b, v)
 }
 
@@ -214,12 +260,12 @@ func appendVarint(b []byte, n protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), v)
+	return protowire.AppendVarint(appendTag(b, n, protowire.VarintType), v)
 }
 
 func appendFlag(b []byte, n protowire.Number, v bool) []byte {
 	if v {
-		b = append(protowire.AppendTag(b, n, protowire.VarintType), 1)
+		b = append(appendTag(b, n, protowire.VarintType), 1)
 	}
 	return b
 }
@@ -233,10 +279,10 @@ func sizeFlag(n protowire.Number, v bool) int {
 
 func appendHeaders(b []byte, n protowire.Number, hs []Header) []byte {
 	for i := range hs {
-		b = protowire.AppendTag(b, n, protowire.BytesType)
+		b = appendTag(b, n, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(hs[i].size()))
-		b = protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), hs[i].Key)
-		b = protowire.AppendString(protowire.AppendTag(b, 2, protowire.BytesType), hs[i].Value)
+		b = protowire.AppendString(appendTag(b, 1, protowire.BytesType), hs[i].Key)
+		b = protowire.AppendString(appendTag(b, 2, protowire.BytesType), hs[i].Value)
 	}
 	return b
 }
