@@ -220,6 +220,10 @@ func (op *Pull) apply(s *State, fx *Effects) error {
 	if len(cs) == 0 {
 		return errorf(ErrConsumerNotFound, "the session has no consumer to transfer for; subscribe first")
 	}
+	// Behind the one that was served last, so that a full queue starves no other.
+	if i := slices.IndexFunc(cs, func(c *Consumer) bool { return c.ID == sess.pulled }); i >= 0 {
+		cs = slices.Concat(cs[i+1:], cs[:i+1])
+	}
 	d := &demand{sink: op.Sink, messages: max(1, op.Messages), bytes: op.Bytes}
 	if d.bytes == 0 {
 		d.bytes = DefaultTransferBytes

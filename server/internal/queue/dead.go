@@ -61,8 +61,8 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 		Header{HeaderDeadID, m.ID.String()})
 	s.makeRoom(d, len(m.Body), fx)
 	d.counters.Sent++
-	s.enqueue(&Message{ID: s.newID(), Body: m.Body, Headers: hs, CorrelationID: m.CorrelationID,
-		Sender: m.Sender, Sent: s.now, Expires: expiry(s.now, 0, d.Options.MaxAge), maxAttempts: d.Options.MaxAttempts}, d, fx)
+	s.enqueue(s.message(Message{ID: s.newID(), Body: m.Body, Headers: hs, CorrelationID: m.CorrelationID,
+		Sender: m.Sender, Sent: s.now, Expires: expiry(s.now, 0, d.Options.MaxAge), maxAttempts: d.Options.MaxAttempts}), d, fx)
 }
 
 // lose ends a message without success: its caller is told at once.
@@ -72,7 +72,7 @@ func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 	c := m.holder
 	s.remove(m)
 	if to != nil {
-		s.answer(to, &Message{CorrelationID: m.CorrelationID, Failure: &Failure{Err: why}, Sender: "switch"}, fx)
+		s.answer(to, s.message(Message{CorrelationID: m.CorrelationID, Failure: &Failure{Err: why}, Sender: "switch"}), fx)
 	}
 	if c != nil {
 		s.wake(c, fx)

@@ -30,6 +30,7 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 		c.pull.messages--
 		c.pull.taken++
 		c.pull.bytes -= len(m.Body)
+		c.Session.pulled = c.ID
 	}
 	s.timers.set(&m.timer, m.leasedTo, m)
 	fx.Deliveries = append(fx.Deliveries, Delivery{c.target(), c, m, m.lease})

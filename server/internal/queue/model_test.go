@@ -117,6 +117,7 @@ type mSession struct {
 	attached     bool
 	lost         bool
 	pulls        []any
+	pulled       queue.ConsumerID
 	seen         queue.Instant
 	temporary    []*mQueue
 	consumers    []*mConsumer
@@ -292,6 +293,7 @@ func (m *model) deliver(x *mMessage, c *mConsumer) {
 		c.pull.messages--
 		c.pull.taken++
 		c.pull.bytes -= len(x.body)
+		c.session.pulled = c.id
 	}
 	m.out.deliveries = append(m.out.deliveries, delivery{c.target(), c, x, x.lease})
 }

@@ -245,6 +245,12 @@ func (m *model) pullOp(s *mSession, op *queue.Pull) error {
 	if len(cs) == 0 {
 		return queue.ErrConsumerNotFound
 	}
+	for i, c := range cs { // behind the one that was served last
+		if c.id == s.pulled {
+			cs = append(append([]*mConsumer{}, cs[i+1:]...), cs[:i+1]...)
+			break
+		}
+	}
 	p := &mPull{sink: op.Sink, messages: max(1, op.Messages), bytes: op.Bytes}
 	if p.bytes == 0 {
 		p.bytes = 3 << 20

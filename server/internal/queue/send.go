@@ -187,8 +187,8 @@ func (q *Queue) leasedBytes() int {
 // put enqueues the message that was admitted.
 func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 	s.makeRoom(q, len(op.Body), fx)
-	m := &Message{ID: s.newID(), Body: op.Body, Headers: op.Headers, CorrelationID: op.CorrelationID,
-		Sender: sess.Name, Sent: s.now, requireConsumer: op.RequireConsumer, maxAttempts: q.Options.MaxAttempts}
+	m := s.message(Message{ID: s.newID(), Body: op.Body, Headers: op.Headers, CorrelationID: op.CorrelationID,
+		Sender: sess.Name, Sent: s.now, requireConsumer: op.RequireConsumer, maxAttempts: q.Options.MaxAttempts})
 	if op.MaxAttempts != 0 {
 		m.maxAttempts = op.MaxAttempts
 	}
@@ -292,6 +292,7 @@ func (s *State) remove(m *Message) {
 	m.queue.bytes -= len(m.Body)
 	s.bytes -= len(m.Body)
 	s.settleCaller(m)
+	s.retired = append(s.retired, m)
 }
 
 // settleCaller takes m out of its caller's pending requests.

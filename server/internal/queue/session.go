@@ -18,9 +18,10 @@ type Session struct {
 
 	producer     string // of Sends that name none
 	attached     bool
-	sink         any  // the stream's
-	lost         bool // its stream was lost, and it has not called since
-	pulls        int  // open ones
+	sink         any        // the stream's
+	lost         bool       // its stream was lost, and it has not called since
+	pulls        int        // open ones
+	pulled       ConsumerID // that was last given a delivery by one
 	seen         Instant
 	timer        timer // when it ends, if it is not seen again
 	temporary    []*Queue

@@ -26,7 +26,14 @@ type State struct {
 	draining    bool
 	quiet       producerList // producers by silence, longest first
 	trace       Trace
+
+	// Memory of messages that are gone: those of the last Apply may still be read.
+	retired, free []*Message
 }
+
+// maxFree bounds the messages whose memory is kept: as many as a busy client
+// has under way.
+const maxFree = 1024
 
 // New is an empty state. The epoch must be larger than that of every earlier
 // start: ids are made of it.
@@ -50,8 +57,34 @@ func New(epoch uint64, limits Limits) *State {
 // the state is as it was, and fx holds nothing. Instants never go back.
 func (s *State) Apply(now Instant, op Op, fx *Effects) error {
 	fx.reset()
+	s.recycle()
 	s.now = max(s.now, now)
 	return op.apply(s, fx)
+}
+
+// message is m in memory of its own. A call makes two messages, which were half
+// of the switch's garbage.
+func (s *State) message(m Message) *Message {
+	var p *Message
+	if last := len(s.free) - 1; last >= 0 {
+		p, s.free = s.free[last], s.free[:last]
+	} else {
+		p = new(Message)
+	}
+	*p = m
+	return p
+}
+
+// recycle frees the memory of the messages that the last Apply ended.
+func (s *State) recycle() {
+	for i, m := range s.retired {
+		s.retired[i] = nil
+		if len(s.free) < maxFree {
+			*m = Message{} // what it held is garbage now
+			s.free = append(s.free, m)
+		}
+	}
+	s.retired = s.retired[:0]
 }
 
 // NextDeadline is when the next Tick is due; zero when nothing is.

@@ -54,9 +54,10 @@ func (e *Event) Prefix() []byte { return e.prefix[:e.prefixLen] }
 type Trace struct {
 	events []Event
 	last   uint64 // number of the newest
+	next   int    // where the next one goes: last+1 modulo, without the division
 }
 
-func newTrace(n int) Trace { return Trace{events: make([]Event, n)} }
+func newTrace(n int) Trace { return Trace{events: make([]Event, n), next: 1 % n} }
 
 // Last is the number of the newest event; zero when there is none.
 func (t *Trace) Last() uint64 { return t.last }
@@ -77,12 +78,15 @@ func (t *Trace) After(n uint64, buf []Event) (got int, missed uint64) {
 }
 
 // slot is the place of the next event, with the one that it replaces.
-func (t *Trace) slot() *Event { return &t.events[(t.last+1)%uint64(len(t.events))] }
+func (t *Trace) slot() *Event { return &t.events[t.next] }
 
 // stamp numbers and dates the event in slot.
 func (t *Trace) stamp(now Instant) {
 	e := t.slot()
 	t.last++
+	if t.next++; t.next == len(t.events) {
+		t.next = 0
+	}
 	e.Number, e.At = t.last, now
 }
 
