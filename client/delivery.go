@@ -1,0 +1,194 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/d3b0a776/switch/proto/frames"
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
+)
+
+// Delivery is one attempt at one message, held under a lease until it is acked,
+// replied to or given back, or its time is up. Its methods are safe for
+// concurrent use; its fields are the program's.
+//
+// Ack, Reply and ReplyFailure do not wait: they go out with the next flush, and
+// again after a reconnect until the switch has them. The others wait for the
+// switch's word: ErrLeaseGone when the lease has ended, ErrSessionLost when it
+// ended with the session.
+type Delivery struct {
+	// MessageID is the message's id, never used again.
+	MessageID string
+	// Queue is where it came from.
+	Queue string
+	// Body is the payload.
+	Body []byte
+	// Headers are as sent, and the switch's own ("switch-…") on a dead letter. Nil
+	// when there are none.
+	Headers map[string]string
+	// CorrelationID is that of the request, also on its reply.
+	CorrelationID string
+	// ReplyTo is where the reply goes; empty when none is wanted.
+	ReplyTo string
+	// Attempt counts from 1.
+	Attempt int
+	// Expires is when the message does, by this machine's clock. Zero: never.
+	Expires time.Time
+	// LeaseUntil is when the lease ends unless it is extended.
+	LeaseUntil time.Time
+	// Sent is when the message was.
+	Sent time.Time
+	// Failure is set on a reply to a request that failed.
+	Failure *Failure
+
+	client *Client
+	epoch  uint64 // of the session that holds the lease
+	lease  uint64
+}
+
+// Lease is the number of the lease, unique in the life of the switch.
+func (d *Delivery) Lease() uint64 { return d.lease }
+
+// Ack says that the message is done.
+func (d *Delivery) Ack() error {
+	c := d.client
+	c.mu.Lock()
+	if err := d.heldLocked(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	if c.out.acks = append(c.out.acks, d.lease); len(c.out.acks) == maxAcks {
+		c.out.putAcks()
+	}
+	mine := c.stream != nil && !c.receiving.Load()
+	c.mu.Unlock()
+	if mine {
+		c.kickFlusher() // it takes along the acks of the next moment
+	}
+	return nil
+}
+
+// AckWait is Ack, and waits for the switch's word.
+func (d *Delivery) AckWait(ctx context.Context) error {
+	return d.ask(ctx, frames.VerbAck, &pb.AckRequest{Leases: []uint64{d.lease}})
+}
+
+// Retry gives the message back, to be tried again after delay, at most a day.
+// The attempt counts. The cause, at most 1,024 bytes, is for the dead letter and
+// the trace.
+func (d *Delivery) Retry(ctx context.Context, delay time.Duration, cause string) error {
+	return d.nack(ctx, &pb.NackRequest{Kind: pb.NackKind_NACK_KIND_RETRY, DelayMs: toMillis(delay), Cause: cause})
+}
+
+// Release gives the message back untouched: the attempt does not count.
+func (d *Delivery) Release(ctx context.Context) error {
+	return d.nack(ctx, &pb.NackRequest{Kind: pb.NackKind_NACK_KIND_RELEASE})
+}
+
+// Reject lets the message never be tried again: it becomes a dead letter now.
+func (d *Delivery) Reject(ctx context.Context, cause string) error {
+	return d.nack(ctx, &pb.NackRequest{Kind: pb.NackKind_NACK_KIND_REJECT, Cause: cause})
+}
+
+func (d *Delivery) nack(ctx context.Context, m *pb.NackRequest) error {
+	m.Leases = []uint64{d.lease}
+	return d.ask(ctx, frames.VerbNack, m)
+}
+
+// Extend lets the lease last so long from now. Zero: as long as the consumer's
+// leases do; 100 ms to 12 h.
+func (d *Delivery) Extend(ctx context.Context, lease time.Duration) error {
+	return d.ask(ctx, frames.VerbExtend, &pb.ExtendRequest{Leases: []uint64{d.lease}, LeaseMs: toMillis(lease)})
+}
+
+// Reply answers the request and acks it, in one step. The client keeps neither
+// body nor headers.
+func (d *Delivery) Reply(body []byte, headers map[string]string) error {
+	hs, err := fillHeaders(nil, headers)
+	if err != nil {
+		return err
+	}
+	return d.reply(&frames.Reply{Lease: d.lease, Body: body, Headers: hs})
+}
+
+// ReplyFailure answers the request with a failure and acks it.
+func (d *Delivery) ReplyFailure(f Failure) error {
+	b, err := f.encode()
+	if err != nil {
+		return invalid("the failure: %v", err)
+	}
+	return d.reply(&frames.Reply{Lease: d.lease, Failure: b})
+}
+
+// reply appends a quiet reply. It does not wait for room: replies are bounded by
+// the deliveries that the consumers hold.
+func (d *Delivery) reply(m *frames.Reply) error {
+	c := d.client
+	c.mu.Lock()
+	err := d.heldLocked()
+	switch {
+	case err != nil:
+	case d.ReplyTo == "":
+		err = &Error{Code: codes.FailedPrecondition, Reason: "NO_REPLY_TO", Message: "message " + d.MessageID + " wants no reply; ack it"}
+	case len(m.Body) > c.limits.payload:
+		err = tooLarge(len(m.Body), c.limits.payload)
+	default:
+		c.out.addReply(m)
+		c.exit()
+		return nil
+	}
+	c.mu.Unlock()
+	return err
+}
+
+// ReplyWait is Reply, and waits for the switch's word. ErrReplyQueueGone says
+// that the caller is gone; the request is acked all the same.
+func (d *Delivery) ReplyWait(ctx context.Context, body []byte, headers map[string]string) error {
+	if limit := d.client.maxPayload(); len(body) > limit {
+		return tooLarge(len(body), limit)
+	}
+	return d.ask(ctx, frames.VerbReply, &pb.ReplyRequest{Lease: d.lease, Body: body, Headers: headers})
+}
+
+// ask does a verb about the lease and waits for the answer.
+func (d *Delivery) ask(ctx context.Context, verb frames.Verb, m proto.Message) error {
+	c := d.client
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	k := newCall(verb, m)
+	err := d.heldLocked()
+	if err == nil {
+		err = c.out.add(k)
+	}
+	if err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	c.exit()
+	a := c.await(ctx, k)
+	if a.lost && c.isOpen() {
+		return errLeaseLost(d.Queue)
+	}
+	return a.err
+}
+
+// heldLocked says why nothing can be done with the lease any more, if so.
+func (d *Delivery) heldLocked() error {
+	switch c := d.client; {
+	case c.shut != nil:
+		return c.shut
+	case d.epoch != c.epoch:
+		return errLeaseLost(d.Queue)
+	}
+	return nil
+}
+
+func (c *Client) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shut == nil
+}

@@ -1,0 +1,316 @@
+package client
+
+import (
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/d3b0a776/switch/proto/frames"
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
+)
+
+// receiver is the receiving half of the session loop. It reads stream messages
+// in place, and copies what it hands out.
+type receiver struct {
+	on        func(*frames.ServerFrame) error // the loop's frame
+	in        frames.Incoming
+	answers   uint64                   // seen in this session
+	consumers map[uint64]*Subscription // of this session, by number
+	orphans   []orphan                 // came before the answer that names their consumer
+	touched   []*Inbox                 // got something in this stream message
+	now       time.Time                // of this stream message; zero until somebody asks
+	delivery  frames.Delivery
+	text      []byte // scratch
+}
+
+// orphan is a delivery that overtook the answer to its Subscribe.
+type orphan struct {
+	consumer uint64
+	delivery *Delivery
+}
+
+// receive reads the stream until it ends.
+func (l *loop) receive() error {
+	c := l.c
+	for {
+		if err := l.st.RecvMsg(&l.in); err != nil {
+			return err
+		}
+		c.receiving.Store(true)
+		before := l.loggedIn
+		l.now = time.Time{}
+		p, err := frames.ReadResponse(l.in.Bytes(), l.on)
+		l.in.Free()
+		if !before {
+			// What was applied before is known, but answers to it may follow.
+			p.Applied = 0
+		}
+		l.settle(p)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// settle ends the work on one stream message, and sends what it caused.
+func (l *loop) settle(p frames.Progress) {
+	c := l.c
+	c.mu.Lock()
+	c.out.answers = l.answers
+	if p.Applied > 0 {
+		c.out.sweep(p.Applied)
+		c.makeRoomLocked()
+	}
+	for _, i := range l.touched {
+		i.settleLocked()
+	}
+	c.receiving.Store(false)
+	pending := c.out.pending()
+	c.mu.Unlock()
+	clear(l.touched)
+	l.touched = l.touched[:0]
+	if pending {
+		c.flush()
+	}
+}
+
+// errStrange says that the switch speaks another language.
+func errStrange(what string) error {
+	return &Error{Code: codes.FailedPrecondition, Reason: "PROTOCOL", Message: "the switch sent " + what + "; is it one?"}
+}
+
+// frame handles one frame.
+func (l *loop) frame(f *frames.ServerFrame) error {
+	switch {
+	case f.Event == frames.EventLogin && !l.loggedIn:
+		var p pb.LoginResponse
+		if err := proto.Unmarshal(f.Raw, &p); err != nil {
+			return errStrange("a login that can't be read")
+		}
+		l.login(&p)
+		return nil
+	case !l.loggedIn:
+		return errStrange("a frame before the login")
+	case f.Tag != 0:
+		l.answers++
+		return l.answer(f)
+	}
+	switch f.Event {
+	case frames.EventDelivery:
+		return l.deliver(f.Raw)
+	case frames.EventConsumerEnded:
+		var p pb.ConsumerEnded
+		if err := proto.Unmarshal(f.Raw, &p); err != nil {
+			return errStrange("a notice that can't be read")
+		}
+		if s := l.consumers[p.GetConsumer()]; s != nil {
+			l.drop(s)
+			s.end(fromWire(p.GetFailure()))
+		}
+	case frames.EventDrain:
+		l.c.log.Info("the switch is shutting down", "addr", l.c.addr)
+	}
+	return nil // what is newer than this client is for newer clients
+}
+
+// answer hands an answer to who waits for it.
+func (l *loop) answer(f *frames.ServerFrame) error {
+	a, err := readAnswer(f)
+	if err != nil {
+		return errStrange("an answer that can't be read")
+	}
+	c := l.c
+	c.mu.Lock()
+	s, ok := c.out.answered(f.Tag)
+	c.makeRoomLocked()
+	c.mu.Unlock()
+	switch {
+	case !ok:
+	case s.call != nil:
+		if a.err == nil && f.Event != s.call.verb+1 { // as the protocol numbers them
+			return errStrange("the answer to another verb")
+		}
+		c.finish(s.call, a)
+	case a.err == nil:
+	case s.inbox != nil:
+		s.inbox.refused(s.id, a.err)
+	default:
+		c.log.Debug("a verb that nobody waits for was refused", "err", a.err)
+	}
+	return nil
+}
+
+// deliver hands a delivery to its subscription.
+func (l *loop) deliver(raw []byte) error {
+	m := &l.delivery
+	if err := m.Unmarshal(raw); err != nil {
+		return errStrange("a delivery that can't be read")
+	}
+	s := l.consumers[m.Consumer]
+	if s != nil && m.Lease <= s.last {
+		return nil // it was repeated, and had arrived
+	}
+	d, err := l.newDelivery(m, s)
+	if err != nil {
+		return errStrange("a failure that can't be read")
+	}
+	if s == nil {
+		l.orphans = append(l.orphans, orphan{m.Consumer, d})
+		return nil
+	}
+	s.last = m.Lease
+	s.take(l, d)
+	return nil
+}
+
+// newDelivery copies m: the texts into one string, the body by itself.
+func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, error) {
+	if l.now.IsZero() {
+		l.now = time.Now()
+	}
+	d := &Delivery{
+		Attempt:    int(m.Attempt),
+		LeaseUntil: l.now.Add(millis(m.LeaseMS)),
+		Sent:       l.now.Add(-millis(m.AgeMS)),
+		client:     l.c,
+		epoch:      l.c.epoch, // only the loop changes it
+		lease:      m.Lease,
+	}
+	if m.TimeoutMS != 0 {
+		d.Expires = l.now.Add(millis(m.TimeoutMS))
+	}
+	l.text = append(append(append(l.text[:0], m.MessageID...), m.CorrelationID...), m.ReplyTo...)
+	known := s != nil && s.queue == m.Queue
+	if known {
+		d.Queue = s.queue
+	} else {
+		l.text = append(l.text, m.Queue...)
+	}
+	text := string(l.text)
+	d.MessageID, text = text[:len(m.MessageID)], text[len(m.MessageID):]
+	d.CorrelationID, text = text[:len(m.CorrelationID)], text[len(m.CorrelationID):]
+	d.ReplyTo, text = text[:len(m.ReplyTo)], text[len(m.ReplyTo):]
+	if !known {
+		d.Queue = text
+	}
+	if len(m.Body) > 0 {
+		d.Body = append([]byte(nil), m.Body...)
+	}
+	if len(m.Headers) > 0 {
+		d.Headers = make(map[string]string, len(m.Headers))
+		for _, h := range m.Headers {
+			d.Headers[string([]byte(h.Key))] = string([]byte(h.Value))
+		}
+	}
+	var err error
+	if m.Failure != nil {
+		d.Failure, err = decodeFailure(m.Failure)
+	}
+	return d, err
+}
+
+// rebind makes the switch send a subscription's deliveries on this stream.
+func (l *loop) rebind(s *Subscription) {
+	switch {
+	case s.isStopped():
+	case s.consumer == 0:
+		l.remake(s)
+	default:
+		l.resume(s)
+	}
+}
+
+// remake subscribes again.
+func (l *loop) remake(s *Subscription) {
+	k := newCall(frames.VerbSubscribe, s.request())
+	k.then = func(a answer) {
+		switch {
+		case a.lost: // the next login tries again
+		case a.err == nil:
+			l.subscribed(s, a)
+			if s.inbox != nil {
+				s.inbox.resumed()
+			}
+		case status.Code(a.err) == codes.Unavailable: // so does the next login
+		default:
+			l.drop(s)
+			s.end(a.err)
+		}
+	}
+	l.c.post(k)
+}
+
+// resume binds an existing consumer to this stream; what it missed comes first.
+func (l *loop) resume(s *Subscription) {
+	st := l.st
+	k := newCall(frames.VerbSubscribe, &pb.SubscribeRequest{Consumer: s.consumer, AfterLease: max(s.last, 1)})
+	k.then = func(a answer) {
+		switch {
+		case a.lost || l.st != st || l.consumers[s.consumer] != s: // it has been resumed again since, or ended
+		case a.err == nil:
+			if s.inbox != nil {
+				s.inbox.resumed()
+			}
+		case errors.Is(a.err, ErrConsumerNotFound): // its queue was destroyed, or the switch started anew
+			delete(l.consumers, s.consumer)
+			l.setConsumer(s, 0)
+			l.remake(s)
+		default:
+			l.drop(s)
+			s.end(a.err)
+		}
+	}
+	l.c.post(k)
+}
+
+// subscribed takes the answer to a Subscribe that made a consumer.
+func (l *loop) subscribed(s *Subscription, a answer) {
+	id := a.reply.(*pb.SubscribeResponse).GetConsumer()
+	s.last = 0
+	l.consumers[id] = s
+	l.setConsumer(s, id)
+	switch {
+	case s.isStopped(): // meanwhile; nobody is to hear of what it got
+		s.handler = SubscriptionHandler{Deliver: func(d *Delivery) { release([]*Delivery{d}) }}
+		s.unsubscribe()
+	case a.tag <= l.resent: // it was made on an earlier stream
+		l.resume(s)
+		return
+	}
+	orphans := l.orphans
+	l.orphans = nil
+	for _, o := range orphans {
+		switch {
+		case o.consumer != id:
+			l.orphans = append(l.orphans, o)
+		case o.delivery.lease > s.last:
+			s.last = o.delivery.lease
+			s.take(l, o.delivery)
+		}
+	}
+}
+
+func (l *loop) setConsumer(s *Subscription, id uint64) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	s.consumer = id
+}
+
+// drop takes a subscription out that gets nothing any more.
+func (l *loop) drop(s *Subscription) {
+	if l.consumers[s.consumer] == s {
+		delete(l.consumers, s.consumer)
+	}
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, t := range c.subs {
+		if t == s {
+			c.subs = append(c.subs[:i:i], c.subs[i+1:]...)
+			break
+		}
+	}
+}
