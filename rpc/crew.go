@@ -1,0 +1,197 @@
+package rpc
+
+import (
+	"slices"
+	"sync"
+)
+
+// spareWorkers is how many idle goroutines a crew keeps for the next burst.
+// Beyond, they end: a hundred thousand stacks are too much to pay for a busy minute.
+const spareWorkers = 256
+
+// A crew does jobs on a bounded number of goroutines. A worker that is done is
+// used again, the last one first, because its stack has grown to what the
+// handler needs and is still in the cache.
+type crew struct {
+	limit int // set at construction: how many workers at most
+
+	mu      sync.Mutex
+	workers []*worker // all, at their index
+	idle    []*worker // those without a job; empty once the crew is closed
+	waiting []*job    // jobs without a worker; empty unless handlers outlive their leases
+	closed  bool
+	empty   chan struct{} // closed once the crew is closed and the last worker has left
+}
+
+// A worker is one goroutine of a crew.
+type worker struct {
+	index int       // in crew.workers; owned by the crew's lock
+	job   *job      // nil while idle; owned by the crew's lock
+	next  chan *job // capacity 1, so that the receive loop never waits; nil sends the worker home; never closed
+}
+
+func newCrew(limit int) *crew {
+	return &crew{limit: limit, empty: make(chan struct{})}
+}
+
+// do has a worker do the job, at once unless all are busy. It never blocks.
+func (c *crew) do(j *job) {
+	c.mu.Lock()
+	if n := len(c.idle); n > 0 {
+		w := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		w.job = j
+		c.mu.Unlock()
+		w.next <- j
+		return
+	}
+	defer c.mu.Unlock()
+	if c.closed || len(c.workers) >= c.limit {
+		c.waiting = append(c.waiting, j)
+		return
+	}
+	c.hireLocked(j)
+}
+
+// hireLocked adds a worker that begins with j.
+func (c *crew) hireLocked(j *job) {
+	w := &worker{index: len(c.workers), job: j, next: make(chan *job, 1)}
+	c.workers = append(c.workers, w)
+	go c.work(w, j) // a worker; leaves when the crew has no use for it, and closes empty as the last one
+}
+
+// work does jobs until there are none.
+func (c *crew) work(w *worker, j *job) {
+	defer c.leave(w) // also when a handler ends the goroutine
+	for j != nil {
+		j.run()
+		j = c.another(w)
+	}
+}
+
+// another answers the next job of w, nil if it shall leave.
+func (c *crew) another(w *worker) *job {
+	c.mu.Lock()
+	w.job = nil
+	switch {
+	case c.closed:
+		c.mu.Unlock()
+		return nil
+	case len(c.waiting) > 0:
+		w.job = c.firstWaitingLocked()
+		c.mu.Unlock()
+		return w.job
+	case len(c.idle) >= spareWorkers:
+		c.mu.Unlock()
+		return nil
+	}
+	c.idle = append(c.idle, w)
+	c.mu.Unlock()
+	return <-w.next
+}
+
+// firstWaitingLocked takes the job that has waited longest.
+func (c *crew) firstWaitingLocked() *job {
+	j := c.waiting[0]
+	c.waiting[0] = nil
+	c.waiting = c.waiting[1:]
+	if len(c.waiting) == 0 {
+		c.waiting = nil
+	}
+	return j
+}
+
+// leave takes w out of the crew. If a job has come in meanwhile, another takes
+// its place.
+func (c *crew) leave(w *worker) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := len(c.workers) - 1
+	c.workers[w.index] = c.workers[last]
+	c.workers[w.index].index = w.index
+	c.workers[last] = nil
+	c.workers = c.workers[:last]
+	switch {
+	case c.closed && last == 0:
+		close(c.empty)
+	case !c.closed && len(c.waiting) > 0:
+		c.hireLocked(c.firstWaitingLocked())
+	}
+}
+
+// close lets the workers finish what they do and begin nothing new. What is
+// given to do from here on only waits, until takeWaiting.
+func (c *crew) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, w := range c.idle {
+		w.next <- nil
+	}
+	c.idle = nil
+	if len(c.workers) == 0 {
+		close(c.empty)
+	}
+}
+
+// takeWaiting takes the jobs that no worker has begun.
+func (c *crew) takeWaiting() []*job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	jobs := c.waiting
+	c.waiting = nil
+	return jobs
+}
+
+// forgetLost drops the waiting jobs whose leases are gone: with handlers that
+// never return and sessions that come and go, they would pile up.
+func (c *crew) forgetLost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = slices.DeleteFunc(c.waiting, func(j *job) bool { return j.lost.Load() })
+}
+
+// running answers the jobs that handlers are at.
+func (c *crew) running() []*job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var jobs []*job
+	for _, w := range c.workers {
+		if w.job != nil {
+			jobs = append(jobs, w.job)
+		}
+	}
+	return jobs
+}
+
+// overdue answers the jobs, running or waiting, that were here at the last call
+// already and whose leases are not known to be lost.
+func (c *crew) overdue() []*job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var jobs []*job
+	meet := func(j *job) {
+		if j.seen && !j.lost.Load() {
+			jobs = append(jobs, j)
+		}
+		j.seen = true
+	}
+	for _, w := range c.workers {
+		if w.job != nil {
+			meet(w.job)
+		}
+	}
+	for _, j := range c.waiting {
+		meet(j)
+	}
+	return jobs
+}
+
+// each calls f with every job, all at once, and waits until it has returned.
+func each(jobs []*job, f func(*job)) {
+	var wg sync.WaitGroup
+	for _, j := range jobs {
+		wg.Go(func() { f(j) }) // one for each job that waits for the switch's answer, which bounds it
+	}
+	wg.Wait()
+}

@@ -1,0 +1,77 @@
+// Package rpc calls and serves through a message switch. A queue name is the
+// address: a [Caller] sends a request into a queue and waits for the reply,
+// [Serve] takes requests from it and answers them, and neither knows where the
+// other is, or whether it is there yet.
+//
+// It is all made of what package client exports, and adds no promise of its own
+// to those of the switch: a request is delivered at least once, to one server at
+// a time, and its reply at most once.
+//
+// # A call
+//
+//	caller                      switch                        server
+//	Call ── request ──────────▶ queue ── delivery, lease ───▶ Handler
+//	                                  ◀─ extend, lease/3 ────    │
+//	     ◀───────────── reply queue ◀── reply = ack, one step ── returns
+//
+// All calls of a Caller share one temporary reply queue. A reply finds its call
+// by the correlation id, a number that this Caller never uses twice. The
+// client's receive loop looks the call up and wakes its goroutine: there is
+// nothing between.
+//
+// The time left until the context's deadline travels with the request. The switch
+// never delivers a request whose time is over, and the handler's context has the
+// same deadline. A call without a deadline waits until somebody serves it. One whose context ends
+// returns at once: if the request still waits it is withdrawn, if it
+// runs its reply is dropped.
+//
+// # What can go wrong, and who says so
+//
+// Every error of a call is an *[Error], and its [Origin] is who spoke:
+//
+//	local      this process: context over, Caller or client closed
+//	transport  the session was lost and the reply queue with it; the code is Unavailable
+//	switch     it refused the request or gave it up: nobody serves it (with
+//	           [RequireServer]), its time is over, its attempts are used up, its
+//	           server is gone, an operator removed it, the queue is full or gone
+//	handler    it answered with an error; code, message and details are its own
+//
+// status.Code and errors.Is with the client's sentinels work on all of them. A
+// lost connection is none of them: the client resumes the session, and the call
+// goes on.
+//
+// When a server dies, its session ends after the grace, and another server gets
+// the request: as often as the queue's max_attempts allows, then it goes to the
+// dead-letter queue and the caller is told. With [WithMaxAttempts](1) there is
+// no other server, and the caller is told as soon as the first one is gone.
+// Calling again after an error makes a new request. (To repeat a Send without
+// duplicating it is another matter: that is client.Message's Producer and
+// Sequence.)
+//
+// # A server
+//
+// Serve takes as many requests off the queue as it runs handlers, 64 unless
+// [Concurrency] says otherwise, and never more: what waits, waits in the queue,
+// where other servers can take it. The client's receive loop hands each delivery
+// to an idle goroutine of its crew, or to a new one. The handler's goroutine
+// sends the reply itself.
+//
+// A lease is extended for as long as its handler runs. One goroutine for each Serve does
+// that for all handlers, every third of a lease, so a handler that is
+// quicker costs neither a timer nor a message. If the switch says that a lease is
+// gone, the handler's context ends with the cause client.ErrLeaseGone, and what
+// the handler returns is dropped: another server may be at it.
+//
+// When Serve's own context ends it drains: it unsubscribes, gives back what no
+// handler has begun, and waits for the handlers. Those that are still there
+// after the bound of [Drain] see their context end, and their requests go back
+// to the queue, uncounted, as soon as they return, or a second later.
+//
+// A handler that panics answers Internal to its caller, without a word of
+// what was on the stack. [OnError] gets value and stack.
+//
+// # What is not here
+//
+// Cancelling a running handler when its caller is gone, streams, and gRPC stubs
+// through a queue. The protocol keeps field numbers for them.
+package rpc
