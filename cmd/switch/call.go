@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/rpc"
+)
+
+const callDescription = `
+Sends a request to a queue, waits until somebody has served it, and prints the reply as it is; on
+a terminal a newline is added if it has none. The queue is made if it is missing, so that the
+caller may come before the server.
+
+The body is what --body or --file say, or what standard input has; at a terminal it is empty.
+
+Without --timeout the call waits for ever. When its time is up it exits 68, and a request that
+still waits is withdrawn. When the handler failed, its gRPC code and 64 is the exit code.`
+
+func (sh *shell) callCommand() *cli.Command {
+	return &cli.Command{
+		Name: "call", Category: groupRun, Usage: "send a request and print the reply",
+		ArgsUsage:   "QUEUE [--body TEXT | --file FILE]",
+		Description: callDescription,
+		Flags: flags(bodyFlags(),
+			durationFlag("timeout", "`TIME`: how long to wait for the reply; for ever if none is given", 0, "SWITCH_TIMEOUT"),
+			sh.outputFlag(formatRaw, formatJSON, formatJSONL), nameFlag(), addrFlag()),
+		Action: sh.call,
+	}
+}
+
+func (sh *shell) call(c *cli.Context) error {
+	words, err := sh.words(c, "QUEUE")
+	if err != nil {
+		return err
+	}
+	req := rpc.Request{Queue: words[0]}
+	if req.Headers, err = headers(c); err != nil {
+		return err
+	}
+	if req.Body, err = sh.body(c); err != nil {
+		return err
+	}
+	opts := []rpc.CallOption{rpc.CreateQueue(client.QueueOptions{}), rpc.WithMaxAttempts(int(c.Uint("max-attempts")))}
+	if c.Bool("fail-fast") {
+		opts = append(opts, rpc.RequireServer())
+	}
+	if t := duration(c, "timeout"); t > 0 {
+		timed, cancel := context.WithTimeout(c.Context, t)
+		defer cancel()
+		c.Context = timed // for connecting too
+	}
+	return sh.withClient(c, func(cl *client.Client) error {
+		caller := rpc.NewCaller(cl)
+		defer func() { _ = caller.Close() }() // the call is over
+		res, err := caller.Do(c.Context, req, opts...)
+		if e := (*rpc.Error)(nil); errors.As(err, &e) && e.Origin == rpc.OriginLocal && errors.Is(c.Err(), context.DeadlineExceeded) {
+			return &worded{err, fmt.Sprintf("no reply from queue %q within %v; it was withdrawn if it still waited", e.Queue, duration(c, "timeout"))}
+		}
+		if err != nil {
+			return err
+		}
+		return sh.printReply(res)
+	})
+}
+
+// A reply is a reply as a document.
+type reply struct {
+	Headers map[string]string `json:"headers,omitempty"`
+	payload
+}
+
+func (sh *shell) printReply(res *rpc.Response) error {
+	if sh.wantsJSON() {
+		return sh.json(reply{Headers: res.Headers, payload: newPayload(res.Body)})
+	}
+	return sh.printBody(res.Body)
+}
+
+// printBody writes a body as it is. On a terminal it ends with a newline, lest
+// the prompt stand behind it.
+func (sh *shell) printBody(body []byte) error {
+	if sh.outTerm && len(body) > 0 && !bytes.HasSuffix(body, []byte("\n")) {
+		body = append(body[:len(body):len(body)], '\n')
+	}
+	_, err := sh.out.Write(body)
+	return err
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/d3b0a776/switch/server"
+)
+
+const daemonDescription = `
+Runs the switch until SIGINT, SIGTERM or the verb shutdown. Then it takes no more messages, and
+waits until those that are being worked on have been acked, at most for the time of --drain. A
+second signal ends it at once.
+
+The log goes to standard error. Everything is kept in memory: queues and messages end with the
+process.`
+
+// defaultDrain is how long work may take to end: below the 30 s or more that
+// service managers wait before they kill.
+const defaultDrain = 20 * time.Second
+
+// daemonFlags are of the daemon alone.
+func daemonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "listen", DefaultText: server.DefaultListen, EnvVars: []string{"SWITCH_LISTEN"},
+			Usage: "`ADDR`: where to listen, HOST:PORT or unix:///PATH; may be repeated, or hold several with commas between"},
+		sizeFlag("max-payload", "`SIZE`: the largest body of a message; at most 64 MiB", 1<<20, "SWITCH_MAX_PAYLOAD"),
+		sizeFlag("memory-budget", "`SIZE`: the bodies of all messages together; beyond it sends are refused", 1<<30, "SWITCH_MEMORY_BUDGET"),
+		&cli.IntFlag{Name: "max-sessions", Value: 20_000, EnvVars: []string{"SWITCH_MAX_SESSIONS"}, Usage: "`N`: at most so many clients at a time"},
+		&cli.IntFlag{Name: "max-queues", Value: 200_000, EnvVars: []string{"SWITCH_MAX_QUEUES"}, Usage: "`N`: at most so many queues, temporary ones among them"},
+	}
+}
+
+// daemon runs the switch.
+func (sh *shell) daemon(c *cli.Context) error {
+	if err := sh.onlyDaemon(); err != nil {
+		return err
+	}
+	cfg, err := sh.daemonConfig(c)
+	if err != nil {
+		return err
+	}
+	log := cfg.Logger
+	s := server.New(cfg)
+	log.Info("queues and messages are kept in memory only: they are lost when this process ends", "version", cfg.Version)
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	for _, a := range s.Addrs() {
+		log.Info("listening", "addr", dialAddr(a))
+	}
+	err = s.ListenAndServe(c.Context)
+	if err == nil {
+		log.Info("ended")
+	}
+	return err
+}
+
+// onlyDaemon refuses what is for serving a queue.
+func (sh *shell) onlyDaemon() error {
+	typed := sh.typedOf(respondFlags())
+	if len(typed) == 0 {
+		return nil
+	}
+	bad := usage("%s: for serving a queue, and no QUEUE is given", names(typed)).
+		hint("to serve a queue, type: %s", sh.typedLine([]string{"QUEUE"}, respondFlags(), serverFlags()))
+	daemon := sh.typedLine(nil, daemonFlags(), serverFlags())
+	for _, f := range typed {
+		if f.name == "addr" { // they probably meant this
+			daemon += " --listen " + quoteWord(f.value)
+		}
+	}
+	return bad.hint("to run the switch, type: %s", daemon)
+}
+
+// daemonConfig reads the flags.
+func (sh *shell) daemonConfig(c *cli.Context) (server.Config, error) {
+	cfg := server.Config{
+		MaxPayload:   int(size(c, "max-payload")),
+		MemoryBudget: int(size(c, "memory-budget")),
+		MaxSessions:  c.Int("max-sessions"),
+		MaxQueues:    c.Int("max-queues"),
+		DrainBound:   duration(c, "drain"),
+		Version:      thisBuild().Version,
+	}
+	for _, l := range c.StringSlice("listen") {
+		cfg.Listen = append(cfg.Listen, strings.FieldsFunc(l, func(r rune) bool { return r == ',' || r == ' ' })...)
+	}
+	switch {
+	case cfg.MaxPayload < 1 || cfg.MaxPayload > server.MaxPayloadLimit:
+		return cfg, usage("--max-payload %s: from 1 B to %s", byteSize(uint64(cfg.MaxPayload)), byteSize(server.MaxPayloadLimit))
+	case cfg.MemoryBudget < cfg.MaxPayload:
+		return cfg, usage("--memory-budget %s is less than one message of --max-payload %s",
+			byteSize(uint64(cfg.MemoryBudget)), byteSize(uint64(cfg.MaxPayload)))
+	case cfg.MaxSessions < 1 || cfg.MaxQueues < 1:
+		return cfg, usage("--max-sessions and --max-queues: at least 1")
+	}
+	for _, l := range cfg.Listen {
+		if err := checkAddr("--listen", l); err != nil {
+			return cfg, err
+		}
+	}
+	var err error
+	cfg.Logger, err = sh.logger(c)
+	return cfg, err
+}
+
+// checkAddr says what is wrong with an address before it is used.
+func checkAddr(flag, addr string) error {
+	if path, unix := strings.CutPrefix(addr, "unix://"); unix {
+		if !strings.HasPrefix(path, "/") {
+			return usage("%s %s: the path of a Unix socket is absolute, as in unix:///run/switch.sock", flag, addr)
+		}
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return usage("%s %q is neither HOST:PORT nor unix:///PATH", flag, addr)
+	}
+	return nil
+}
+
+// dialAddr is an address in the form that --addr takes.
+func dialAddr(a net.Addr) string {
+	if a.Network() == "unix" {
+		return "unix://" + a.String()
+	}
+	return a.String()
+}
+
+// logger logs to stderr as the flags say.
+func (sh *shell) logger(c *cli.Context) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, usage("--log-level %q: one of debug, info, warn, error", c.String("log-level"))
+	}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // in JSON it would be a number of nanoseconds
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
+	switch f := c.String("log-format"); f {
+	case "text":
+		return slog.New(slog.NewTextHandler(sh.err, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(sh.err, opts)), nil
+	default:
+		return nil, usage("--log-format %q: one of text, json", f)
+	}
+}

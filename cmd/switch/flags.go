@@ -1,0 +1,123 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/d3b0a776/switch/client"
+)
+
+// A durationValue is a flag's time. Unlike package flag's, it says what is wrong
+// with a number that has no unit.
+type durationValue time.Duration
+
+// Set is part of flag.Value.
+func (v *durationValue) Set(s string) error {
+	d, err := parseDuration(s)
+	*v = durationValue(d)
+	return err
+}
+
+// String is part of flag.Value.
+func (v *durationValue) String() string { return time.Duration(*v).String() }
+
+// durationFlag is a flag whose value is a time; a zero default is not shown.
+func durationFlag(name, usage string, value time.Duration, env ...string) *cli.GenericFlag {
+	v := durationValue(value)
+	f := &cli.GenericFlag{Name: name, Usage: usage, Value: &v, EnvVars: env}
+	if value == 0 {
+		f.DefaultText = "-"
+	}
+	return f
+}
+
+// duration gives the value of a durationFlag.
+func duration(c *cli.Context, name string) time.Duration {
+	return time.Duration(*c.Generic(name).(*durationValue))
+}
+
+// A sizeValue is a flag's number of bytes.
+type sizeValue uint64
+
+// Set is part of flag.Value.
+func (v *sizeValue) Set(s string) error {
+	n, err := parseSize(s)
+	*v = sizeValue(n)
+	return err
+}
+
+// String is part of flag.Value.
+func (v *sizeValue) String() string { return byteSize(uint64(*v)) }
+
+// sizeFlag is a flag whose value is a number of bytes; a zero default is not
+// shown.
+func sizeFlag(name, usage string, value uint64, env ...string) *cli.GenericFlag {
+	v := sizeValue(value)
+	f := &cli.GenericFlag{Name: name, Usage: usage, Value: &v, EnvVars: env}
+	if value == 0 {
+		f.DefaultText = "-"
+	}
+	return f
+}
+
+// size gives the value of a sizeFlag.
+func size(c *cli.Context, name string) uint64 {
+	return uint64(*c.Generic(name).(*sizeValue))
+}
+
+// addrFlag says where the switch is.
+func addrFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "addr", Value: client.DefaultAddr, EnvVars: []string{"SWITCH_ADDR"},
+		Usage: "`ADDR`: where the switch is, HOST:PORT or unix:///PATH",
+	}
+}
+
+// nameFlag says what the session calls itself.
+func nameFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "name", EnvVars: []string{"SWITCH_NAME"}, DefaultText: "-",
+		Usage: "`NAME`: what to be called in diagnostics and traces; VERB:PID@HOST if none is given",
+	}
+}
+
+// bodyFlags say what a message carries.
+func bodyFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "body", Aliases: []string{"b"}, Usage: "`TEXT`: the body"},
+		&cli.StringFlag{Name: "file", Usage: "`FILE`: where the body is; - is standard input"},
+		&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "`KEY=VALUE`: a header; may be repeated"},
+		&cli.UintFlag{Name: "max-attempts", DefaultText: "-",
+			Usage: "`N`: how many attempts without an ack make the message dead; 1 is at most once; the queue decides if none is given"},
+		&cli.BoolFlag{Name: "fail-fast", Usage: "fail at once when nobody serves the queue"},
+	}
+}
+
+// headers reads the --header flags.
+func headers(c *cli.Context) (map[string]string, error) {
+	h := map[string]string{}
+	for _, s := range c.StringSlice("header") {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return nil, usage("--header %q has no key and value; type it as --header KEY=VALUE", s)
+		}
+		h[k] = v
+	}
+	return h, nil
+}
+
+// flags joins groups of flags.
+func flags(groups ...any) []cli.Flag {
+	var all []cli.Flag
+	for _, g := range groups {
+		switch g := g.(type) {
+		case cli.Flag:
+			all = append(all, g)
+		case []cli.Flag:
+			all = append(all, g...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/rpc"
+)
+
+const respondDescription = `
+Serves a queue until SIGINT or SIGTERM; the queue is made if it is missing. Several processes may
+serve one queue: each request goes to one of them.
+
+--program runs PATH for each request, and "--" runs PATH with arguments, without a shell:
+
+  stdin     the request's body
+  stdout    the reply
+  stderr    passed on to our stderr, line by line
+  exit      0: the reply is good. 65 to 80: that gRPC status, 64 less, with the last line of
+            stderr as its message; 69 is NOT_FOUND. Any other: UNKNOWN, and the code is named.
+
+The environment has SWITCH_ADDR, SWITCH_QUEUE, SWITCH_CORRELATION_ID, SWITCH_ATTEMPT,
+SWITCH_DEADLINE (RFC 3339; empty if there is none) and, from the header traceparent, TRACEPARENT.
+At the caller's deadline the program's process group gets SIGTERM, and SIGKILL 2 s later.
+
+A message that wants no reply is acked when the program exits with 0, and tried again if not.`
+
+// respondFlags are of serving a queue alone.
+func respondFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "program", Usage: "`PATH`: what to run for each request"},
+		&cli.BoolFlag{Name: "echo", Usage: "answer each request with its own body"},
+		&cli.IntFlag{Name: "concurrency", EnvVars: []string{"SWITCH_CONCURRENCY"}, DefaultText: "one for each CPU; 64 with --echo",
+			Usage: "`N`: how many requests to serve at a time"},
+		durationFlag("lease", "`TIME`: after so much silence of ours the switch gives our requests to others; the queue decides if none is given", 0, "SWITCH_LEASE"),
+		nameFlag(),
+		addrFlag(),
+	}
+}
+
+// echoConcurrency is that of rpc.Serve: an echo waits for nothing.
+const echoConcurrency = 64
+
+// respond serves a queue.
+func (sh *shell) respond(c *cli.Context) error {
+	queue, argv, err := sh.respondWords(c)
+	if err != nil {
+		return err
+	}
+	concurrency := c.Int("concurrency")
+	switch {
+	case c.IsSet("concurrency") && concurrency < 1:
+		return usage("--concurrency %d: at least 1", concurrency)
+	case concurrency == 0 && argv == nil:
+		concurrency = echoConcurrency
+	case concurrency == 0:
+		concurrency = runtime.NumCPU()
+	}
+	log, err := sh.logger(c)
+	if err != nil {
+		return err
+	}
+	handler, how := echo, "echo"
+	if argv != nil {
+		p, err := newProgram(argv, c.String("addr"), largestBody, sh.err)
+		if err != nil {
+			return err
+		}
+		handler, how = p.handle, strings.Join(argv, " ")
+	}
+	cl, err := sh.dial(c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = cl.Close() }() // what it would tell has been told
+	log.Info("serving", "queue", queue, "addr", c.String("addr"), "with", how, "concurrency", concurrency)
+	return rpc.Serve(c.Context, cl, queue, handler,
+		rpc.Concurrency(concurrency),
+		rpc.Lease(duration(c, "lease")),
+		rpc.Drain(duration(c, "drain")),
+		rpc.CreateQueue(client.QueueOptions{}),
+		rpc.OnError(func(err error) { log.Warn("a request went wrong", "queue", queue, "err", err) }))
+}
+
+func echo(_ context.Context, req *rpc.Request) ([]byte, error) { return req.Body, nil }
+
+// respondWords gives the queue and the argv to serve it with; no argv for an
+// echo.
+func (sh *shell) respondWords(c *cli.Context) (queue string, argv []string, err error) {
+	words := c.Args().Slice()
+	if len(words) > 0 && words[0] == "--" { // so QUEUE may begin with a dash
+		words = words[1:]
+	}
+	var ways []string
+	if at := slices.Index(words, "--"); at >= 0 {
+		words, argv = words[:at], words[at+1:]
+		ways = append(ways, "--")
+	}
+	if c.IsSet("program") {
+		argv = []string{c.String("program")}
+		ways = append(ways, "--program")
+	}
+	if c.Bool("echo") {
+		argv = nil
+		ways = append(ways, "--echo")
+	}
+	if typed := sh.typedOf(daemonFlags()); len(typed) > 0 && len(words) > 0 {
+		return "", nil, usage("%s: for running the switch, but a QUEUE is given", names(typed)).
+			hint("to run the switch, type: %s", sh.typedLine(nil, daemonFlags(), serverFlags())).
+			hint("to serve the queue, type: %s", sh.typedLine([]string{quoteWord(words[0])}, respondFlags(), serverFlags()))
+	}
+	switch {
+	case len(words) == 0 || words[0] == "":
+		return "", nil, usage("QUEUE is missing").hint("type: %s serve QUEUE --program PATH", sh.name)
+	case len(words) > 1:
+		return "", nil, usage("serve takes one QUEUE, and no %q", words[1]).
+			hint("to run a program with arguments, type: %s serve %s -- PATH ARG…", sh.name, quoteWord(words[0]))
+	case len(ways) == 0:
+		return "", nil, usage("what shall serve %s?", words[0]).
+			hint("type: %s serve %s --program PATH", sh.name, quoteWord(words[0])).
+			hint("  or: %s serve %s -- PATH ARG…", sh.name, quoteWord(words[0])).
+			hint("  or: %s serve %s --echo", sh.name, quoteWord(words[0]))
+	case len(ways) > 1:
+		return "", nil, usage("%s exclude each other", strings.Join(ways, " and "))
+	case !c.Bool("echo") && (len(argv) == 0 || argv[0] == ""):
+		return "", nil, usage("no program follows %s", ways[0])
+	}
+	return words[0], argv, nil
+}
