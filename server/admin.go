@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 	"github.com/d3b0a776/switch/server/internal/engine"
 	"github.com/d3b0a776/switch/server/internal/queue"
@@ -17,7 +19,7 @@ const (
 	maxPeek         = 1000
 	defaultPeekBody = 64 << 10
 	maxPeekBody     = 1 << 20
-	maxPeekAnswer   = 3 << 20 // all bodies together: gRPC clients take 4 MiB
+	maxAnswer       = 3 << 20 // bytes of one answer: gRPC clients take 4 MiB
 	maxShutdown     = 600 * time.Second
 )
 
@@ -62,9 +64,14 @@ func (a *adminService) List(ctx context.Context, req *pb.ListRequest) (*pb.ListR
 		}
 		qs, more := tx.State().Queues(queue.Query{Prefix: req.GetPrefix(), After: req.GetAfter(), ServedOnly: req.GetServedOnly(),
 			Temporary: req.GetTemporary(), Limit: limit})
-		res := &pb.ListResponse{More: more}
+		res, room := &pb.ListResponse{More: more}, maxAnswer
 		for _, q := range qs {
-			res.Queues = append(res.Queues, summary(tx.Now, q))
+			sum := summary(tx.Now, q)
+			if room -= proto.Size(sum); room < 0 {
+				res.More = true
+				break
+			}
+			res.Queues = append(res.Queues, sum)
 		}
 		return res, nil
 	})
@@ -106,10 +113,14 @@ func (a *adminService) Peek(ctx context.Context, req *pb.PeekRequest) (*pb.PeekR
 		if q.Temporary() {
 			return nil, &queue.Error{Kind: queue.ErrQueueNotYours, Text: "temporary queues hold replies, which are their caller's; describe shows the counts"}
 		}
-		res, room := &pb.PeekResponse{}, maxPeekAnswer
+		res, room := &pb.PeekResponse{}, maxAnswer
 		for _, m := range q.Oldest(limit) {
-			info := messageInfo(tx.Now, m, min(body, room))
-			room -= len(info.GetBody())
+			info := messageInfo(tx.Now, m, body)
+			if size := proto.Size(info); size <= room {
+				room -= size
+			} else {
+				info.Body, info.Headers = nil, nil // the rest is small
+			}
 			res.Messages = append(res.Messages, info)
 		}
 		return res, nil

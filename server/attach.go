@@ -1,7 +1,7 @@
 package server
 
 import (
-	"errors"
+	"fmt"
 	"time"
 	"unsafe"
 
@@ -32,7 +32,7 @@ func (d *dataService) Attach(ss pb.DataService_AttachServer) error {
 	case err := <-r.lost:
 		return err
 	case <-patience.C:
-		return d.s.status(errProtocol)
+		return d.s.status(&queue.Error{Kind: errProtocol, Text: fmt.Sprintf("the stream has had %v to log in; begin with a Login", loginTimeout)})
 	}
 	select {
 	case err := <-st.over:
@@ -128,6 +128,9 @@ func (r *receiver) handle(b []byte) error {
 		}
 		return nil
 	})
+	if err == frames.ErrMalformed { //nolint:errorlint // it comes bare from ReadRequest; a wrapped one says more
+		return malformed("AttachRequest")
+	}
 	if err != nil {
 		return err
 	}
@@ -144,7 +147,7 @@ func (r *receiver) login(f *frames.ClientFrame) error {
 		return errProtocol
 	}
 	if err := proto.Unmarshal(f.Raw, &req); err != nil {
-		return frames.ErrMalformed
+		return malformed("LoginRequest")
 	}
 	r.s.engine.Begin(&r.tx)
 	defer r.tx.End()
@@ -174,14 +177,20 @@ func (r *receiver) decode(c *command, f *frames.ClientFrame) {
 	case frames.VerbSend:
 		if c.err = r.send.Unmarshal(f.Raw); c.err == nil {
 			c.err = sendOp(&c.send, &r.send)
+		} else {
+			c.err = malformed("SendRequest")
 		}
 	case frames.VerbReply:
 		if c.err = r.reply.Unmarshal(f.Raw); c.err == nil {
 			c.err = replyOp(&c.reply, &r.reply)
+		} else {
+			c.err = malformed("ReplyRequest")
 		}
 	case frames.VerbAck:
 		if c.err = r.ack.Unmarshal(f.Raw); c.err == nil {
 			ackOp(&c.ack, &r.ack)
+		} else {
+			c.err = malformed("AckRequest")
 		}
 	default:
 		c.raw = f.Raw
@@ -206,7 +215,7 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 		c := &batch[i]
 		if c.tag <= l.applied {
 			if c.tag == 0 {
-				return errProtocol
+				return &queue.Error{Kind: errProtocol, Text: "a frame has tag 0, which is for the Login alone; number frames from 1"}
 			}
 			continue // it was sent again after a reconnect, and had arrived
 		}
@@ -284,8 +293,11 @@ func (s *Server) cold(tx *engine.Tx, id queue.SessionID, st *stream, c *command)
 	case frames.VerbCancel:
 		return frameVerb(tx, id, c.raw, &pb.CancelRequest{}, frames.EventCancel, s.cancel)
 	case frames.VerbLogout:
-		st.finish(nil) // first: a stream that logs out ends well
-		return frameVerb(tx, id, c.raw, &pb.LogoutRequest{}, frames.EventLogout, s.logout)
+		return frameVerb(tx, id, c.raw, &pb.LogoutRequest{}, frames.EventLogout,
+			func(tx *engine.Tx, id queue.SessionID, req *pb.LogoutRequest) (*pb.LogoutResponse, error) {
+				st.finish(nil) // first: a stream that logs out ends well
+				return s.logout(tx, id, req)
+			})
 	case frames.VerbLogin:
 		return 0, nil, errProtocol
 	}
@@ -297,7 +309,7 @@ func frameVerb[Req, Res proto.Message](tx *engine.Tx, id queue.SessionID, raw []
 	do func(*engine.Tx, queue.SessionID, Req) (Res, error),
 ) (frames.Event, proto.Message, error) {
 	if err := proto.Unmarshal(raw, req); err != nil {
-		return 0, nil, errors.Join(frames.ErrMalformed, err)
+		return 0, nil, malformed(string(req.ProtoReflect().Descriptor().Name()))
 	}
 	res, err := do(tx, id, req)
 	return event, res, err

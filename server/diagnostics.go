@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 	"github.com/d3b0a776/switch/server/internal/engine"
@@ -37,6 +39,7 @@ func (a *adminService) Diagnostics(ctx context.Context, req *pb.DiagnosticsReque
 			res.Queues = append(res.Queues, diagnosis(tx.Now, q, limit))
 		}
 		sessions := tx.State().Sessions()
+		slices.SortStableFunc(sessions, func(a, b *queue.Session) int { return strings.Compare(a.Name, b.Name) })
 		res.Truncated = more || len(sessions) > maxDiagnosis
 		for _, sess := range sessions[:min(len(sessions), maxDiagnosis)] {
 			res.Sessions = append(res.Sessions, sessionInfo(tx.Now, sess))

@@ -18,9 +18,14 @@ type link struct {
 	answers answers
 }
 
-// keptAnswers bounds what a link keeps for a client that never says what it has
-// seen. It is more than a client library leaves unanswered (2,048).
-const keptAnswers = 4096
+// What a link keeps for a client that never says what it has seen: the newest
+// answers, this many of so many bytes. It is more than a client library leaves
+// unanswered (2,048). Twice as much may be kept for a while, so that dropping is
+// rare: it moves the rest.
+const (
+	keptAnswers = 4096
+	keptBytes   = 2 << 20
+)
 
 // answers are the encoded answers that the client has not confirmed.
 type answers struct {
@@ -34,9 +39,19 @@ func (a *answers) add(frame []byte) {
 	a.made++
 	a.kept = append(a.kept, frame...)
 	a.sizes = append(a.sizes, len(frame))
-	if len(a.sizes) > keptAnswers {
-		a.forget(a.made - keptAnswers)
+	if len(a.sizes) > 2*keptAnswers || len(a.kept) > 2*keptBytes {
+		a.trim()
 	}
+}
+
+// trim drops the oldest answers beyond the bounds, but never the newest one.
+func (a *answers) trim() {
+	n, bytes := 0, len(a.kept)
+	for n < len(a.sizes)-1 && (len(a.sizes)-n > keptAnswers || bytes > keptBytes) {
+		bytes -= a.sizes[n]
+		n++
+	}
+	a.forget(a.made - uint64(len(a.sizes)-n))
 }
 
 // forget drops what the client has seen: the first n answers of the session.
@@ -51,6 +66,9 @@ func (a *answers) forget(n uint64) {
 	}
 	a.kept = a.kept[:copy(a.kept, a.kept[bytes:])]
 	a.sizes = a.sizes[:copy(a.sizes, a.sizes[drop:])]
+	if len(a.sizes) == 0 && cap(a.kept) > chunkBytes {
+		a.kept = nil // the memory of one burst is not kept for the session's life
+	}
 }
 
 // attach makes st the link's stream and repeats the answers that its client has

@@ -84,7 +84,7 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 	}
 	var o pb.QueueOptions
 	if err := proto.Unmarshal(m.Create, &o); err != nil {
-		return frames.ErrMalformed
+		return malformed("QueueOptions")
 	}
 	op.Create, op.CreateOptions = true, options(&o)
 	return checkEnums(&o)
@@ -97,7 +97,7 @@ func replyOp(op *queue.Reply, m *frames.Reply) error {
 	}
 	var f pb.Failure
 	if err := proto.Unmarshal(m.Failure, &f); err != nil {
-		return frames.ErrMalformed
+		return malformed("Failure")
 	}
 	if f.GetCode() < 1 || f.GetCode() > 16 {
 		return invalid("failure.code is %d: it must be a gRPC code from 1 to 16", f.GetCode())

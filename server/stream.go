@@ -114,13 +114,23 @@ func (st *stream) SessionEnded(err error) bool {
 	return true
 }
 
-// finish ends the stream with a status once what is pending is sent.
+// finish ends the stream with a status once what is pending is sent. A peer
+// that does not read has a moment to do so; then it does without.
 func (st *stream) finish(status error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if !st.ending {
 		st.ending, st.end = true, status
+		time.AfterFunc(goodbye, st.abandon)
 	}
+}
+
+// abandon ends a stream that is finished, whatever is pending.
+func (st *stream) abandon() {
+	st.lose()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.signalEnd()
 }
 
 // Flush sends what is pending, or sees to it that somebody does.

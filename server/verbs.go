@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/d3b0a776/switch/proto/frames"
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 	"github.com/d3b0a776/switch/server/internal/engine"
 	"github.com/d3b0a776/switch/server/internal/queue"
@@ -132,6 +133,11 @@ func (s *Server) refusals(fx *queue.Effects) []*pb.LeaseFailure {
 		out = append(out, &pb.LeaseFailure{Lease: uint64(r.Lease), Failure: s.failure(r.Err)})
 	}
 	return out
+}
+
+// malformed says which message of the protocol could not be read.
+func malformed(what string) error {
+	return &queue.Error{Kind: frames.ErrMalformed, Text: what + " can't be read: it is not protobuf, or a string in it is not UTF-8"}
 }
 
 // invalid is an INVALID_ARGUMENT that only the translation can see.

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrTokenInvalid says that a token was not made by this switch.
-var ErrTokenInvalid = errors.New("session token invalid")
+var ErrTokenInvalid = errors.New("the session token was not made by this switch; log in again")
 
 // macBytes is how much of the HMAC-SHA256 a token carries: 128 bits can't be
 // guessed.

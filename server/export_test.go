@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
+	"github.com/d3b0a776/switch/server/internal/engine"
+)
+
+// What tests may see of the inside.
+
+// Check says which invariant of the core is broken.
+func (s *Server) Check() error {
+	var tx engine.Tx
+	s.engine.Begin(&tx)
+	defer tx.End()
+	return tx.State().Check()
+}
+
+// Dial opens one more in-process connection.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
+	s.InProcess()
+	return s.local.listener.DialContext(ctx)
+}
+
+// Backlog is what the switch keeps in memory for the stream of a session, in
+// bytes: frames that wait, frames that gRPC holds, and answers that may have to
+// be repeated.
+func (s *Server) Backlog(token string) (pending, inFlight, answers int) {
+	id, err := s.engine.ParseToken(token)
+	if err != nil {
+		panic(err)
+	}
+	var tx engine.Tx
+	s.engine.Begin(&tx)
+	defer tx.End()
+	l := s.links[id]
+	if l == nil || l.stream == nil {
+		return 0, 0, 0
+	}
+	l.stream.mu.Lock()
+	defer l.stream.mu.Unlock()
+	return l.stream.bytes, int(l.stream.inFlight.Load()), len(l.answers.kept)
+}
+
+// Links is how many sessions have had a stream and live.
+func (s *Server) Links() int {
+	var tx engine.Tx
+	s.engine.Begin(&tx)
+	defer tx.End()
+	return len(s.links)
+}
+
+// ErrorRow is one row of the error table.
+type ErrorRow struct {
+	Err    error
+	Code   codes.Code
+	Reason pb.Reason
+	Retry  time.Duration
+}
+
+// ErrorTable is the error table.
+func ErrorTable() []ErrorRow {
+	var rows []ErrorRow
+	for _, r := range errorTable {
+		rows = append(rows, ErrorRow{r.err, r.code, r.reason, r.retry})
+	}
+	return rows
+}
+
+// Status translates an error as the unary verbs do, Failure as frames do.
+func (s *Server) Status(err error) error        { return s.status(err) }
+func (s *Server) Failure(err error) *pb.Failure { return s.failure(err) }
+
+// Bounds of the switch that tests reach.
+const (
+	MaxPending        = maxPending
+	MaxStreams        = maxStreams
+	MaxHeaderBytes    = maxHeaderBytes
+	ConnectionTimeout = connectionTimeout
+	LoginTimeout      = loginTimeout
+	FrameOverhead     = frameOverhead
+	KeptAnswers       = keptAnswers
+	KeptBytes         = keptBytes
+	AppliedEvery      = appliedEvery
+)

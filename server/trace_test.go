@@ -1,0 +1,194 @@
+package server_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
+	"github.com/d3b0a776/switch/server"
+	"github.com/d3b0a776/switch/server/internal/queue"
+)
+
+// The core's list of events and the protocol's are the same.
+func TestTraceKinds(t *testing.T) {
+	if core, wire := int(queue.SessionOver), len(pb.TraceKind_name)-1; core != wire {
+		t.Errorf("the core has %d kinds of events, the protocol %d", core, wire)
+	}
+	inFakeTime(t, forms[0], server.Config{}, func(s *scene) {
+		last := uint64(0)
+		saw := func(kinds ...pb.TraceKind) {
+			s.Helper()
+			events := s.trace(&pb.TraceRequest{After: last})
+			if len(events) < len(kinds) {
+				s.Fatalf("saw %v, want %v", events, kinds)
+			}
+			for i, k := range kinds {
+				if events[i].GetKind() != k {
+					s.Errorf("event %d is %v, want %v", events[i].GetNumber(), events[i], k)
+				}
+			}
+			last = events[len(events)-1].GetNumber()
+		}
+		const (
+			sent, delivered, acked, replied = pb.TraceKind_TRACE_KIND_SENT, pb.TraceKind_TRACE_KIND_DELIVERED, pb.TraceKind_TRACE_KIND_ACKED, pb.TraceKind_TRACE_KIND_REPLIED
+			returned, dropped               = pb.TraceKind_TRACE_KIND_RETURNED, pb.TraceKind_TRACE_KIND_DROPPED
+		)
+		p := s.client("p")
+		saw(pb.TraceKind_TRACE_KIND_LOGIN)
+		p.create("q", nil)
+		saw(pb.TraceKind_TRACE_KIND_CREATED)
+		own := p.temporary()
+		p.subscribe("q", 1)
+		p.request("q", own, "c")
+		p.reply(p.take(), "yes")
+		saw(sent, delivered, replied, sent)
+		p.ack(p.take())
+		saw(delivered, acked)
+		p.send("q", "1")
+		d := p.take()
+		p.retry(d)
+		saw(sent, delivered, returned)
+		p.reject(p.take())
+		saw(delivered, pb.TraceKind_TRACE_KIND_DEAD, pb.TraceKind_TRACE_KIND_CREATED, sent)
+		p.within("q", own, "late", time.Second)
+		s.pass(time.Second)
+		saw(sent, pb.TraceKind_TRACE_KIND_EXPIRED, sent)
+		p.ack(p.take())
+		saw(delivered, acked)
+		p.request("q", own, "c")
+		p.cancelled(own, "c", pb.CancelState_CANCEL_STATE_WITHDRAWN)
+		saw(sent, pb.TraceKind_TRACE_KIND_CANCELLED)
+		p.send("q", "purged")
+		admin(s, pb.AdminServiceClient.Purge, &pb.PurgeRequest{Queue: "q"})
+		saw(sent, dropped)
+		must[*pb.DestroyResponse](p, &pb.DestroyRequest{Queue: "q"})
+		saw(pb.TraceKind_TRACE_KIND_DESTROYED)
+		p.logout()
+		saw(pb.TraceKind_TRACE_KIND_LOGOUT)
+	})
+}
+
+func TestTrace(t *testing.T) {
+	follow := func(s *scene, req *pb.TraceRequest) (next func() *pb.TraceEvent, end func() error) {
+		stream, err := pb.NewAdminServiceClient(s.dial()).Trace(s.Context(), req)
+		if err != nil {
+			s.Fatal(err)
+		}
+		var events []*pb.TraceEvent
+		return func() *pb.TraceEvent {
+				for len(events) == 0 {
+					res, err := stream.Recv()
+					if err != nil {
+						s.Fatal(err)
+					}
+					events = res.GetEvents()
+				}
+				e := events[0]
+				events = events[1:]
+				return e
+			}, func() error {
+				_, err := stream.Recv()
+				return refusalOf(err)
+			}
+	}
+	overAdmin(t, map[string]func(*scene){
+		"tells what happened to a message": func(s *scene) {
+			p, w := s.client("p"), s.client("w")
+			p.create("q", nil)
+			own := must[*pb.CreateResponse](p, &pb.CreateRequest{}).GetQueue()
+			body := strings.Repeat("x", 60)
+			p.request("q", own, body)
+			w.subscribe("q", 1)
+			d := w.take()
+			s.pass(1500 * time.Millisecond)
+			w.reject(d)
+			events := s.trace(&pb.TraceRequest{Queue: "q"})
+			dead := events[len(events)-1]
+			want := &pb.TraceEvent{Number: dead.GetNumber(), UnixUs: time.Now().UnixMicro(), Kind: pb.TraceKind_TRACE_KIND_DEAD, Sender: "p", Queue: "q",
+				Receiver: "w", MessageId: d.GetMessageId(), CorrelationId: body, ReplyTo: own, Attempt: 1, BodyBytes: 60, BodyPrefix: []byte(body[:48]),
+				TookUs: 1_500_000, Reason: pb.Reason_REASON_REJECTED}
+			if !proto.Equal(dead, want) {
+				s.Errorf("got %v, want %v", dead, want)
+			}
+		},
+		"of one queue alone": func(s *scene) {
+			p := s.client("p")
+			p.send2("q")
+			p.send2("r")
+			p.send2("q")
+			events := s.trace(&pb.TraceRequest{Queue: "q"})
+			for _, e := range events {
+				if e.GetQueue() != "q" {
+					s.Errorf("got %v", e)
+				}
+			}
+			if len(events) != 3 { // it was made, too
+				s.Errorf("got %d events", len(events))
+			}
+		},
+		"after a number": func(s *scene) {
+			p := s.client("p")
+			p.send2("q")
+			all := s.trace(&pb.TraceRequest{})
+			last := all[len(all)-1].GetNumber()
+			if rest := s.trace(&pb.TraceRequest{After: last}); len(rest) != 0 {
+				s.Errorf("got %v", rest)
+			}
+			p.send2("q")
+			if rest := s.trace(&pb.TraceRequest{After: last}); len(rest) != 1 || rest[0].GetNumber() != last+1 {
+				s.Errorf("got %v", rest)
+			}
+		},
+		"as it happens": func(s *scene) {
+			p := s.client("p")
+			p.create("q", nil)
+			next, _ := follow(s, &pb.TraceRequest{Follow: true, Queue: "q"})
+			next() // the queue was made
+			for _, body := range countTo(5) {
+				p.send("q", body)
+				if e := next(); string(e.GetBodyPrefix()) != body {
+					s.Errorf("got %v", e)
+				}
+				s.pass(time.Second)
+			}
+		},
+		"until the switch ends": func(s *scene) {
+			s.client("p")
+			next, end := follow(s, &pb.TraceRequest{Follow: true})
+			next()
+			admin(s, pb.AdminServiceClient.Shutdown, &pb.ShutdownRequest{})
+			s.isRefusal(end(), codes.Unavailable, pb.Reason_REASON_SHUTTING_DOWN)
+		},
+	})
+}
+
+// Who reads too late is told how much is gone.
+func TestTraceMissed(t *testing.T) {
+	inFakeTime(t, forms[0], server.Config{TraceEvents: 10}, func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", countTo(30)...)
+		stream, err := pb.NewAdminServiceClient(s.dial()).Trace(s.Context(), &pb.TraceRequest{After: 5})
+		if err != nil {
+			s.Fatal(err)
+		}
+		res, err := stream.Recv()
+		if err != nil {
+			s.Fatal(err)
+		}
+		// 32 events: the login, the queue, and 30 messages. 10 are kept.
+		if res.GetMissed() != 17 || len(res.GetEvents()) != 10 || res.GetEvents()[0].GetNumber() != 23 {
+			s.Errorf("missed %d, got %v", res.GetMissed(), res.GetEvents())
+		}
+		for i, e := range res.GetEvents() {
+			if string(e.GetBodyPrefix()) != fmt.Sprint(21+i) {
+				s.Errorf("event %d is %v", i, e)
+			}
+		}
+	})
+}
