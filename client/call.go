@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/d3b0a776/switch/proto/frames"
@@ -148,6 +149,17 @@ func (c *Client) exit() {
 	c.mu.Unlock()
 	if mine {
 		c.flushSoon()
+	}
+}
+
+// leave frees the lock after a verb that nobody waits for. The flusher takes
+// along what comes in the next moment: handlers that end together share a stream
+// message, and none of them yields for it.
+func (c *Client) leave() {
+	mine := c.stream != nil && !c.receiving.Load()
+	c.mu.Unlock()
+	if mine {
+		c.kickFlusher()
 	}
 }
 

@@ -135,7 +135,7 @@ func New(cfg Config) (*Client, error) {
 		wanted:   make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
 	}
-	rand.Read(c.producer) //nolint:errcheck // never fails; it would crash the program
+	rand.Read(c.producer) // it never fails
 	if c.addr == "" {
 		c.addr = DefaultAddr
 	}

@@ -63,11 +63,7 @@ func (d *Delivery) Ack() error {
 	if c.out.acks = append(c.out.acks, d.lease); len(c.out.acks) == maxAcks {
 		c.out.putAcks()
 	}
-	mine := c.stream != nil && !c.receiving.Load()
-	c.mu.Unlock()
-	if mine {
-		c.kickFlusher() // it takes along the acks of the next moment
-	}
+	c.leave()
 	return nil
 }
 
@@ -137,7 +133,7 @@ func (d *Delivery) reply(m *frames.Reply) error {
 		err = tooLarge(len(m.Body), c.limits.payload)
 	default:
 		c.out.addReply(m)
-		c.exit()
+		c.leave()
 		return nil
 	}
 	c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -201,8 +202,12 @@ func fromCall(err error, addr string) error {
 	return e
 }
 
-// unreachable says where there is no switch, and what to do.
+// unreachable says where there is no switch, and what to do. Of gRPC's reason it
+// leaves the end, which is the system's own.
 func unreachable(addr, why string) *Error {
+	if _, dialing, ok := strings.Cut(why, "Error while dialing: "); ok {
+		why = strings.TrimSuffix(dialing, `"`)
+	}
 	return &Error{
 		Code:    codes.Unavailable,
 		Message: fmt.Sprintf("no connection to the switch at %s: %s; is it running? start it with: switch serve", addr, why),

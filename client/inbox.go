@@ -3,9 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
-
-	"google.golang.org/grpc/codes"
 
 	"github.com/d3b0a776/switch/proto/frames"
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
@@ -16,11 +15,6 @@ const (
 	// requests that wait bound the replies.
 	inboxCredit      = 65_536
 	inboxCreditBytes = 1 << 40
-	// Replies are acked with the next stream message that goes out, or by one of
-	// their own: after so many, so many body bytes, or so much time.
-	inboxAckReplies = 1024
-	inboxAckBytes   = 64 << 10
-	inboxAckDelay   = 50 * time.Millisecond
 )
 
 // InboxHandler is what an inbox calls back, under the same rules as
@@ -193,6 +187,9 @@ func (i *Inbox) opened(queue string, s *Subscription, err error) {
 	c := i.client
 	c.mu.Lock()
 	i.queue, i.sub, i.openErr = queue, s, err
+	if s != nil {
+		s.stopped = i.closed
+	}
 	i.through, i.unacked, i.bytes = 0, 0, 0
 	close(i.opening)
 	i.opening = nil
@@ -230,12 +227,7 @@ func (i *Inbox) Close() error {
 	queue := i.queue
 	i.closed, i.queue = true, ""
 	clear(i.waiting)
-	for n, j := range c.inboxes {
-		if i == j {
-			c.inboxes = append(c.inboxes[:n:n], c.inboxes[n+1:]...)
-			break
-		}
-	}
+	c.inboxes = slices.DeleteFunc(c.inboxes, func(j *Inbox) bool { return i == j })
 	if i.sub != nil {
 		i.sub.stopped = true
 	}
@@ -252,150 +244,4 @@ func (i *Inbox) Close() error {
 // destroy removes the queue, and with it the consumer.
 func (i *Inbox) destroy(queue string) {
 	i.client.tell(frames.VerbDestroy, &pb.DestroyRequest{Queue: queue})
-}
-
-// note takes a reply into account. The session loop settles it at the end of the
-// stream message.
-func (i *Inbox) note(l *loop, d *Delivery) {
-	if i.freshLease == 0 {
-		l.touched = append(l.touched, i)
-	}
-	i.fresh = append(i.fresh, d.CorrelationID)
-	i.freshBytes += len(d.Body)
-	i.freshLease = d.lease
-}
-
-// settleLocked makes known what came in one stream message.
-func (i *Inbox) settleLocked() {
-	for _, id := range i.fresh {
-		delete(i.waiting, id)
-	}
-	i.through = i.freshLease
-	i.unacked += len(i.fresh)
-	i.bytes += i.freshBytes
-	clear(i.fresh)
-	i.fresh, i.freshBytes, i.freshLease = i.fresh[:0], 0, 0
-	if i.unacked >= inboxAckReplies || i.bytes >= inboxAckBytes {
-		i.client.out.due = true
-	} else if !i.armed && !i.closed {
-		i.armLocked()
-	}
-}
-
-// armLocked sets the timer that acks what nothing else has acked. It runs
-// through: a reply in its time costs nothing.
-func (i *Inbox) armLocked() {
-	i.armed, i.seen = true, true
-	if i.timer == nil {
-		i.timer = time.AfterFunc(inboxAckDelay, i.overdue)
-	} else {
-		i.timer.Reset(inboxAckDelay)
-	}
-}
-
-// overdue is the timer's function. It does not block.
-func (i *Inbox) overdue() {
-	c := i.client
-	c.mu.Lock()
-	i.armed = false
-	switch {
-	case i.closed || i.unacked == 0 || c.shut != nil:
-	case i.seen: // what was there then is still there
-		c.out.due = true
-	default:
-		i.armLocked()
-	}
-	c.mu.Unlock()
-	c.flush()
-}
-
-// putAckLocked adds the inbox's ack to the stream message that is about to go
-// out.
-func (i *Inbox) putAckLocked() {
-	if i.unacked == 0 || i.queue == "" || i.sub.consumer == 0 {
-		return
-	}
-	c := i.client
-	k, tag := c.out.begin(sendOverhead)
-	ack := frames.Ack{Through: i.through, Consumer: i.sub.consumer}
-	k.buf = ack.Append(k.buf, tag, true)
-	c.out.commit(k, slot{})
-	i.unacked, i.bytes, i.seen = 0, 0, false
-}
-
-// refused takes the switch's refusal of a request.
-func (i *Inbox) refused(id string, err error) {
-	c := i.client
-	c.mu.Lock()
-	_, waiting := i.waiting[id]
-	delete(i.waiting, id)
-	c.mu.Unlock()
-	if waiting {
-		i.handler.Refused(id, err)
-	}
-}
-
-// doubtLocked notes, after a resume, which requests had reached the switch and
-// are not pending there any more. Their replies may be on the way.
-func (i *Inbox) doubtLocked(applied uint64, pending []*pb.PendingRequest) {
-	known := make(map[string]bool, len(pending))
-	for _, p := range pending {
-		if p.GetReplyTo() == i.queue {
-			known[p.GetCorrelationId()] = true
-		}
-	}
-	i.doubted = i.doubted[:0]
-	for id, tag := range i.waiting {
-		if tag <= applied && !known[id] {
-			i.doubted = append(i.doubted, id)
-		}
-	}
-}
-
-// errForgotten is for a request that the switch does not know after a resume.
-var errForgotten = &Error{Code: codes.Unavailable, Message: "the switch has lost the request, or its reply", cause: ErrSessionLost}
-
-// resumed is called when all replies that the switch had kept have come.
-func (i *Inbox) resumed() {
-	c := i.client
-	missing := map[string]bool{}
-	c.mu.Lock()
-	for _, id := range i.fresh {
-		delete(i.waiting, id)
-	}
-	for _, id := range i.doubted {
-		if _, waiting := i.waiting[id]; waiting {
-			missing[id] = true
-			delete(i.waiting, id)
-		}
-	}
-	i.doubted = nil
-	c.mu.Unlock()
-	if i.handler.Missing != nil {
-		i.handler.Missing(func(id string) bool { return !missing[id] })
-	}
-	for id := range missing {
-		i.handler.Refused(id, errForgotten)
-	}
-}
-
-// lost takes the loss of the queue, with the session or without.
-func (i *Inbox) lost(why error) {
-	c := i.client
-	c.mu.Lock()
-	waiting := i.waiting
-	had := i.queue != ""
-	i.waiting = map[string]uint64{}
-	i.queue, i.sub, i.doubted, i.unacked, i.bytes = "", nil, nil, 0, 0
-	closed := i.closed
-	c.mu.Unlock()
-	if closed || !had {
-		return
-	}
-	if i.handler.Lost != nil {
-		i.handler.Lost(why)
-	}
-	for id := range waiting {
-		i.handler.Refused(id, why)
-	}
 }

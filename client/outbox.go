@@ -308,6 +308,23 @@ func (o *outbox) rewind(applied, told uint64) {
 	o.sent, o.told = 0, told
 }
 
+// unanswerable takes out the calls that were applied by a switch which has since
+// forgotten that: it says that it has applied less. Their frames are not kept any
+// more, and no answer will come.
+func (o *outbox) unanswerable(applied uint64) (calls []*call) {
+	if applied >= o.applied {
+		return nil
+	}
+	for t := o.base + 1; t <= o.applied; t++ {
+		if s := o.slot(t); s != nil && s.call != nil {
+			calls = append(calls, s.call)
+			*s = slot{done: true}
+		}
+	}
+	o.advance()
+	return calls
+}
+
 // reset forgets the session. It returns the calls that wait, in order.
 func (o *outbox) reset() (calls []*call) {
 	for t := o.base + 1; t <= o.tag; t++ {

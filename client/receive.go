@@ -1,11 +1,9 @@
 package client
 
 import (
-	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/d3b0a776/switch/proto/frames"
@@ -98,7 +96,7 @@ func (l *loop) frame(f *frames.ServerFrame) error {
 		l.answers++
 		return l.answer(f)
 	}
-	switch f.Event {
+	switch f.Event { //nolint:exhaustive // the rest are answers
 	case frames.EventDelivery:
 		return l.deliver(f.Raw)
 	case frames.EventConsumerEnded:
@@ -210,107 +208,4 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 		d.Failure, err = decodeFailure(m.Failure)
 	}
 	return d, err
-}
-
-// rebind makes the switch send a subscription's deliveries on this stream.
-func (l *loop) rebind(s *Subscription) {
-	switch {
-	case s.isStopped():
-	case s.consumer == 0:
-		l.remake(s)
-	default:
-		l.resume(s)
-	}
-}
-
-// remake subscribes again.
-func (l *loop) remake(s *Subscription) {
-	k := newCall(frames.VerbSubscribe, s.request())
-	k.then = func(a answer) {
-		switch {
-		case a.lost: // the next login tries again
-		case a.err == nil:
-			l.subscribed(s, a)
-			if s.inbox != nil {
-				s.inbox.resumed()
-			}
-		case status.Code(a.err) == codes.Unavailable: // so does the next login
-		default:
-			l.drop(s)
-			s.end(a.err)
-		}
-	}
-	l.c.post(k)
-}
-
-// resume binds an existing consumer to this stream; what it missed comes first.
-func (l *loop) resume(s *Subscription) {
-	st := l.st
-	k := newCall(frames.VerbSubscribe, &pb.SubscribeRequest{Consumer: s.consumer, AfterLease: max(s.last, 1)})
-	k.then = func(a answer) {
-		switch {
-		case a.lost || l.st != st || l.consumers[s.consumer] != s: // it has been resumed again since, or ended
-		case a.err == nil:
-			if s.inbox != nil {
-				s.inbox.resumed()
-			}
-		case errors.Is(a.err, ErrConsumerNotFound): // its queue was destroyed, or the switch started anew
-			delete(l.consumers, s.consumer)
-			l.setConsumer(s, 0)
-			l.remake(s)
-		default:
-			l.drop(s)
-			s.end(a.err)
-		}
-	}
-	l.c.post(k)
-}
-
-// subscribed takes the answer to a Subscribe that made a consumer.
-func (l *loop) subscribed(s *Subscription, a answer) {
-	id := a.reply.(*pb.SubscribeResponse).GetConsumer()
-	s.last = 0
-	l.consumers[id] = s
-	l.setConsumer(s, id)
-	switch {
-	case s.isStopped(): // meanwhile; nobody is to hear of what it got
-		s.handler = SubscriptionHandler{Deliver: func(d *Delivery) { release([]*Delivery{d}) }}
-		s.unsubscribe()
-	case a.tag <= l.resent: // it was made on an earlier stream
-		l.resume(s)
-		return
-	}
-	orphans := l.orphans
-	l.orphans = nil
-	for _, o := range orphans {
-		switch {
-		case o.consumer != id:
-			l.orphans = append(l.orphans, o)
-		case o.delivery.lease > s.last:
-			s.last = o.delivery.lease
-			s.take(l, o.delivery)
-		}
-	}
-}
-
-func (l *loop) setConsumer(s *Subscription, id uint64) {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	s.consumer = id
-}
-
-// drop takes a subscription out that gets nothing any more.
-func (l *loop) drop(s *Subscription) {
-	if l.consumers[s.consumer] == s {
-		delete(l.consumers, s.consumer)
-	}
-	c := l.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, t := range c.subs {
-		if t == s {
-			c.subs = append(c.subs[:i:i], c.subs[i+1:]...)
-			break
-		}
-	}
 }

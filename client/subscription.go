@@ -170,12 +170,7 @@ func (s *Subscription) unsubscribe() *call {
 	s.stopped = true
 	id := s.consumer
 	if id == 0 || c.shut != nil {
-		for i, t := range c.subs {
-			if t == s {
-				c.subs = append(c.subs[:i:i], c.subs[i+1:]...)
-				break
-			}
-		}
+		c.forgetLocked(s)
 		c.mu.Unlock()
 		return nil
 	}
