@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -386,14 +387,17 @@ func TestRequestThatIsTooLargeIsRefused(t *testing.T) {
 func TestDetailsThatAreTooLargeAreLeftOut(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		w.serve("q", func(context.Context, *rpc.Request) ([]byte, error) {
-			s, err := status.New(codes.NotFound, "no \xff moon").WithDetails(&errdetails.DebugInfo{Detail: strings.Repeat("x", 17<<10)})
+			s, err := status.New(codes.NotFound, "no \xff moon").WithDetails(&errdetails.DebugInfo{Detail: strings.Repeat("x", 30<<10)})
 			if err != nil {
 				return nil, err
 			}
 			return nil, s.Err()
 		})
 		_, err := w.caller.Call(t.Context(), "q", nil)
-		wantError(t, err, rpc.OriginHandler, codes.NotFound, nil, "no \uFFFD moon")
+		wantError(t, err, rpc.OriginHandler, codes.NotFound, nil, "no \uFFFD moon (")
+		if s, _ := status.FromError(err); len(s.Details()) != 0 {
+			t.Errorf("%d details came through", len(s.Details()))
+		}
 	})
 }
 
@@ -450,10 +454,7 @@ func TestRepliesMatchRequests(t *testing.T) {
 func (w *world) callAtRandom(r *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+r.IntN(500))*time.Millisecond)
 	defer cancel()
-	body := make([]byte, 1+r.IntN(20_000))
-	for i := range body {
-		body[i] = byte(r.Uint32())
-	}
+	body := bytes.Repeat(binary.BigEndian.AppendUint64(nil, r.Uint64()), 1+r.IntN(2_500))
 	switch reply, err := w.caller.Call(ctx, "q", body); {
 	case err != nil && status.Code(err) != codes.DeadlineExceeded:
 		w.t.Error(err)

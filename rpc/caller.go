@@ -101,9 +101,10 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, queue)
 	}
+	var left time.Duration // zero: no deadline
 	if deadline, ok := ctx.Deadline(); ok {
-		// The wire counts milliseconds, and zero would be for ever.
-		m.Timeout = min(max(time.Until(deadline), time.Millisecond), longestTimeout)
+		left = time.Until(deadline)
+		m.Timeout = travelling(left)
 	}
 	inbox, err := c.open(ctx)
 	if err != nil {
@@ -112,7 +113,7 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	w := c.pending.add()
 	m.CorrelationID = w.id
 	if err := inbox.Request(ctx, queue, m); err != nil {
-		return nil, c.unsent(ctx, w, queue, m.Timeout, err)
+		return nil, c.unsent(ctx, w, queue, left, err)
 	}
 
 	select {
@@ -128,17 +129,25 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	}
 	inbox.Cancel(context.WithoutCancel(ctx), w.id) //nolint:errcheck // best effort: a request that cannot be withdrawn runs for nobody
 	c.pending.recycle(w)
-	return nil, endedWaiting(ctx, queue, m.Timeout)
+	return nil, endedWaiting(ctx, queue, left)
+}
+
+// travelling is what a request carries of the time that is left: whole
+// milliseconds, because the wire counts those, and always a little more, because
+// zero would mean for ever, and so that in a dead heat the caller's own timer
+// speaks first.
+func travelling(left time.Duration) time.Duration {
+	return min(left.Truncate(time.Millisecond)+time.Millisecond, longestTimeout)
 }
 
 // unsent clears up after a request that did not leave this process.
-func (c *Caller) unsent(ctx context.Context, w *waiter, queue string, timeout time.Duration, err error) error {
+func (c *Caller) unsent(ctx context.Context, w *waiter, queue string, left time.Duration, err error) error {
 	if !c.pending.take(w) {
 		<-w.done // what it says is less exact than err
 	}
 	c.pending.recycle(w)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return endedConnecting(ctx, queue, timeout)
+		return endedConnecting(ctx, queue, left)
 	}
 	return fromClient(queue, err)
 }

@@ -12,13 +12,18 @@ const spareWorkers = 256
 // A crew does jobs on a bounded number of goroutines. A worker that is done is
 // used again, the last one first, because its stack has grown to what the
 // handler needs and is still in the cache.
+//
+// One worker is woken at a time, and wakes the next one if there is more to do.
+// So handlers that are done in a microsecond run one after the other on the
+// workers that are awake, and those that take long still get one each.
 type crew struct {
 	limit int // set at construction: how many workers at most
 
 	mu      sync.Mutex
 	workers []*worker // all, at their index
 	idle    []*worker // those without a job; empty once the crew is closed
-	waiting []*job    // jobs without a worker; empty unless handlers outlive their leases
+	waiting []*job    // jobs that no worker has begun
+	waking  bool      // a worker is on its way to them
 	closed  bool
 	empty   chan struct{} // closed once the crew is closed and the last worker has left
 }
@@ -27,7 +32,7 @@ type crew struct {
 type worker struct {
 	index int       // in crew.workers; owned by the crew's lock
 	job   *job      // nil while idle; owned by the crew's lock
-	next  chan *job // capacity 1, so that the receive loop never waits; nil sends the worker home; never closed
+	wake  chan bool // capacity 1, so that who wakes never waits; false sends the worker home; never closed
 }
 
 func newCrew(limit int) *crew {
@@ -37,57 +42,75 @@ func newCrew(limit int) *crew {
 // do has a worker do the job, at once unless all are busy. It never blocks.
 func (c *crew) do(j *job) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, j)
+	c.wakeLocked()
+}
+
+// wakeLocked sees to it that a worker comes for the jobs that wait, if one can.
+func (c *crew) wakeLocked() {
+	if c.waking || c.closed || len(c.waiting) == 0 {
+		return
+	}
 	if n := len(c.idle); n > 0 {
 		w := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		w.job = j
-		c.mu.Unlock()
-		w.next <- j
+		c.waking = true
+		w.wake <- true
 		return
 	}
-	defer c.mu.Unlock()
-	if c.closed || len(c.workers) >= c.limit {
-		c.waiting = append(c.waiting, j)
-		return
+	if len(c.workers) < c.limit {
+		c.waking = true
+		w := &worker{index: len(c.workers), wake: make(chan bool, 1)}
+		c.workers = append(c.workers, w)
+		go c.work(w) // a worker; leaves when the crew has no use for it, and closes empty as the last one
 	}
-	c.hireLocked(j)
 }
 
-// hireLocked adds a worker that begins with j.
-func (c *crew) hireLocked(j *job) {
-	w := &worker{index: len(c.workers), job: j, next: make(chan *job, 1)}
-	c.workers = append(c.workers, w)
-	go c.work(w, j) // a worker; leaves when the crew has no use for it, and closes empty as the last one
-}
-
-// work does jobs until there are none.
-func (c *crew) work(w *worker, j *job) {
+// work does jobs until there is no use for it. The worker was woken.
+func (c *crew) work(w *worker) {
 	defer c.leave(w) // also when a handler ends the goroutine
-	for j != nil {
-		j.run()
-		j = c.another(w)
+	for woken := true; woken; woken = <-w.wake {
+		for j := c.next(w, true); j != nil; j = c.next(w, false) {
+			j.run()
+		}
+		if !c.rest(w) {
+			return
+		}
 	}
 }
 
-// another answers the next job of w, nil if it shall leave.
-func (c *crew) another(w *worker) *job {
+// next takes the job that has waited longest, and wakes another worker for the
+// rest. Nil: there is none, or none may begin.
+func (c *crew) next(w *worker, woken bool) *job {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	w.job = nil
+	if woken {
+		c.waking = false
+	}
+	if c.closed || len(c.waiting) == 0 {
+		return nil
+	}
+	w.job = c.firstWaitingLocked()
+	c.wakeLocked()
+	return w.job
+}
+
+// rest makes w idle, and says whether it stays.
+func (c *crew) rest(w *worker) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
-	case c.closed:
-		c.mu.Unlock()
-		return nil
-	case len(c.waiting) > 0:
-		w.job = c.firstWaitingLocked()
-		c.mu.Unlock()
-		return w.job
-	case len(c.idle) >= spareWorkers:
-		c.mu.Unlock()
-		return nil
+	case c.closed || len(c.idle) >= spareWorkers:
+		return false
+	case len(c.waiting) > 0 && !c.waking: // it came after next
+		c.waking = true
+		w.wake <- true
+		return true
 	}
 	c.idle = append(c.idle, w)
-	c.mu.Unlock()
-	return <-w.next
+	return true
 }
 
 // firstWaitingLocked takes the job that has waited longest.
@@ -111,12 +134,10 @@ func (c *crew) leave(w *worker) {
 	c.workers[w.index].index = w.index
 	c.workers[last] = nil
 	c.workers = c.workers[:last]
-	switch {
-	case c.closed && last == 0:
+	if c.closed && last == 0 {
 		close(c.empty)
-	case !c.closed && len(c.waiting) > 0:
-		c.hireLocked(c.firstWaitingLocked())
 	}
+	c.wakeLocked()
 }
 
 // close lets the workers finish what they do and begin nothing new. What is
@@ -126,7 +147,7 @@ func (c *crew) close() {
 	defer c.mu.Unlock()
 	c.closed = true
 	for _, w := range c.idle {
-		w.next <- nil
+		w.wake <- false
 	}
 	c.idle = nil
 	if len(c.workers) == 0 {

@@ -167,6 +167,7 @@ func TestHandlerContext(t *testing.T) {
 		}
 		unseen := &handlerContext{parent: parent, deadline: time.Now().Add(time.Hour)}
 		unseen.end(cause)
+		unseen.end(errors.New("another"))
 		if unseen.Err() != context.Canceled || context.Cause(unseen) != cause {
 			t.Errorf("looked at after its end: %v, %v", unseen.Err(), context.Cause(unseen))
 		}

@@ -218,31 +218,56 @@ func TestServeOutlivesItsSession(t *testing.T) {
 	})
 }
 
-// TestDeafHandlersKeepTheBound has handlers that outlive their sessions and mind
-// no context: the next subscription must not add to them.
+// TestLeaseEndsBeforeTheGrace has a server ask for a lease that is shorter than
+// the grace of its session.
+func TestLeaseEndsBeforeTheGrace(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		dying := w.serve("q", hang, rpc.Lease(3*time.Second))
+		call := w.leased()
+		w.serve("q", attempt)
+		start := time.Now()
+		dying.line.cut()
+		if r := <-call; r.reply != "2" || r.err != nil {
+			t.Errorf("got %+v", r)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("it took the other server %v", took)
+		}
+	})
+}
+
+// deafWorld is a server whose three handlers mind no context, and that has lost
+// its session, with six calls: three were taken twice, by the handlers and after
+// them, and the other three are in the queue.
+func deafWorld(w *world, finish <-chan struct{}) (s *service, calls []<-chan result, most *atomic.Int32) {
+	var now atomic.Int32
+	most = new(atomic.Int32)
+	s = w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer now.Add(-1)
+		<-finish
+		return req.Body, nil
+	}, rpc.Concurrency(3), rpc.Lease(time.Second))
+	for range 6 {
+		calls = append(calls, w.call(context.Background(), "q", ""))
+	}
+	w.await(func() bool { return now.Load() == 3 })
+	s.line.cut()
+	time.Sleep(grace + time.Second)
+	s.line.join(w.sw.Conn())
+	w.await(func() bool { return w.describe("q").Summary.Leased == 3 })
+	return s, calls, most
+}
+
+// TestDeafHandlersKeepTheBound is why a crew can have jobs without a worker.
 func TestDeafHandlersKeepTheBound(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
-		var now, most atomic.Int32
 		finish := make(chan struct{})
-		s := w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
-			if n := now.Add(1); n > most.Load() {
-				most.Store(n)
-			}
-			defer now.Add(-1)
-			<-finish
-			return req.Body, nil
-		}, rpc.Concurrency(3), rpc.Lease(time.Second))
-		var calls []<-chan result
-		for range 6 {
-			calls = append(calls, w.call(context.Background(), "q", ""))
-		}
 		release := sync.OnceFunc(func() { close(finish) })
 		defer release() // also when the test fails
-		w.await(func() bool { return now.Load() == 3 })
-		s.line.cut()
-		time.Sleep(grace + time.Second)
-		s.line.join(w.sw.Conn())
-		w.await(func() bool { return w.describe("q").Summary.Leased == 3 })
+		_, calls, most := deafWorld(w, finish)
 		time.Sleep(time.Minute) // what waits for a worker keeps its lease
 		if d := w.describe("q"); d.Summary.Leased != 3 || d.Counters.Delivered != 6 {
 			t.Errorf("after a minute: %+v, delivered %d", d.Summary, d.Counters.Delivered)
@@ -255,6 +280,29 @@ func TestDeafHandlersKeepTheBound(t *testing.T) {
 		}
 		if m := most.Load(); m != 3 {
 			t.Errorf("%d handlers ran at once", m)
+		}
+	})
+}
+
+// TestDrainGivesBackWhatNoHandlerHasBegun has the drain find jobs that wait.
+func TestDrainGivesBackWhatNoHandlerHasBegun(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		finish := make(chan struct{})
+		s, calls, _ := deafWorld(w, finish)
+		s.stop()
+		w.await(func() bool { return w.describe("q").Summary.Leased == 0 })
+		if d := w.describe("q").Summary; d.Waiting != 6 {
+			t.Errorf("%d requests wait, want all 6", d.Waiting)
+		}
+		close(finish)
+		if err := s.end(); err != nil {
+			t.Error(err)
+		}
+		w.serve("q", echo)
+		for _, c := range calls {
+			if r := <-c; r.err != nil {
+				t.Error(r.err)
+			}
 		}
 	})
 }

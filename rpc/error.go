@@ -124,21 +124,21 @@ func endedBefore(ctx context.Context, queue string) *Error {
 }
 
 // endedConnecting is for a call that waited for a connection to the switch.
-func endedConnecting(ctx context.Context, queue string, timeout time.Duration) *Error {
-	return ended(ctx, queue, "no connection to the switch"+within(ctx, timeout))
+func endedConnecting(ctx context.Context, queue string, left time.Duration) *Error {
+	return ended(ctx, queue, "no connection to the switch"+within(ctx, left))
 }
 
 // endedWaiting is for a call that waited for the handler's reply.
-func endedWaiting(ctx context.Context, queue string, timeout time.Duration) *Error {
-	return ended(ctx, queue, "no reply"+within(ctx, timeout))
+func endedWaiting(ctx context.Context, queue string, left time.Duration) *Error {
+	return ended(ctx, queue, "no reply"+within(ctx, left))
 }
 
 // within tells the time that a call was given, if that is what ended it.
-func within(ctx context.Context, timeout time.Duration) string {
-	if timeout == 0 || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+func within(ctx context.Context, left time.Duration) string {
+	if left == 0 || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ""
 	}
-	return " within " + timeout.Round(time.Millisecond).String()
+	return " within " + left.Round(time.Millisecond).String()
 }
 
 // ended is for a call whose context has ended; what says how far it had come.

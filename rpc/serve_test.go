@@ -146,9 +146,9 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		for range 10 * bound {
 			calls = append(calls, w.call(t.Context(), "q", ""))
 		}
-		w.await(func() bool { return w.describe("q").Summary.Leased == bound })
-		if d := w.describe("q").Summary; d.Waiting != 9*bound {
-			t.Errorf("%d of %d requests wait in the queue, where other servers can take them", d.Waiting, 9*bound)
+		w.await(func() bool { d := w.describe("q").Summary; return d.Leased+d.Waiting == 10*bound })
+		if d := w.describe("q").Summary; d.Leased != bound {
+			t.Errorf("%d requests are off the queue, where other servers can't take them; want %d", d.Leased, bound)
 		}
 		for _, c := range calls {
 			if r := <-c; r.err != nil {
@@ -297,11 +297,15 @@ func TestServeEndsWithItsQueue(t *testing.T) {
 		})
 		call := w.call(t.Context(), "q", "")
 		w.await(func() bool { return w.describe("q").Summary.Leased == 1 })
+		start := time.Now()
 		if _, err := w.client.Destroy(t.Context(), "q"); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, (<-call).err, rpc.OriginSwitch, codes.NotFound, client.ErrQueueDestroyed, "")
 		<-s.done
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("Serve returned after %v", took)
+		}
 		if s.err == nil || !strings.Contains(s.err.Error(), `"q"`) {
 			t.Errorf("Serve returned %v", s.err)
 		}
