@@ -28,76 +28,80 @@ func namesOf(res *pb.ListResponse) (names []string) {
 	return names
 }
 
-func TestList(t *testing.T) {
-	list := func(s *scene, req *pb.ListRequest) *pb.ListResponse { return admin(s, pb.AdminServiceClient.List, req) }
-	overAdmin(t, map[string]func(*scene){
-		"by name, page by page": func(s *scene) {
-			p := s.client("p")
-			for _, q := range []string{"c", "a", "e", "b", "d"} {
-				p.create(q, nil)
+func list(s *scene, req *pb.ListRequest) *pb.ListResponse {
+	s.Helper()
+	return admin(s, pb.AdminServiceClient.List, req)
+}
+
+func TestList(t *testing.T) { overAdmin(t, listCases) }
+
+var listCases = map[string]func(*scene){
+	"by name, page by page": func(s *scene) {
+		p := s.client("p")
+		for _, q := range []string{"c", "a", "e", "b", "d"} {
+			p.create(q, nil)
+		}
+		var pages []string
+		for after := ""; ; {
+			page := list(s, &pb.ListRequest{Limit: 2, After: after})
+			names := namesOf(page)
+			pages = append(pages, strings.Join(names, ""))
+			if !page.GetMore() {
+				break
 			}
-			var pages []string
-			for after := ""; ; {
-				page := list(s, &pb.ListRequest{Limit: 2, After: after})
-				names := namesOf(page)
-				pages = append(pages, strings.Join(names, ""))
-				if !page.GetMore() {
-					break
-				}
-				after = names[len(names)-1]
-			}
-			if fmt.Sprint(pages) != "[ab cd e]" {
-				s.Errorf("the pages are %v", pages)
-			}
-		},
-		"by prefix": func(s *scene) {
-			p := s.client("p")
-			for _, q := range []string{"a.1", "a.2", "ab", "b.1"} {
-				p.create(q, nil)
-			}
-			if got := namesOf(list(s, &pb.ListRequest{Prefix: "a."})); !slices.Equal(got, []string{"a.1", "a.2"}) {
-				s.Errorf("got %q", got)
-			}
-		},
-		"only what is served": func(s *scene) {
-			p := s.mortal("p")
-			p.create("served", nil)
-			p.create("idle", nil)
-			p.subscribe("served", 1)
-			if got := namesOf(list(s, &pb.ListRequest{ServedOnly: true})); !slices.Equal(got, []string{"served"}) {
-				s.Errorf("got %q", got)
-			}
-			p.dies()
-			s.pass(5 * time.Second)
-			if got := namesOf(list(s, &pb.ListRequest{ServedOnly: true})); got != nil {
-				s.Errorf("got %q", got)
-			}
-		},
-		"temporary ones when asked for": func(s *scene) {
-			p := s.client("p")
-			own := p.temporary()
-			if got := namesOf(list(s, &pb.ListRequest{})); got != nil {
-				s.Errorf("got %q", got)
-			}
-			got := list(s, &pb.ListRequest{Temporary: true}).GetQueues()
-			if len(got) != 1 || got[0].GetQueue() != own || !got[0].GetTemporary() {
-				s.Errorf("got %v", got)
-			}
-		},
-		"with their counts": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.send("q", "one", "two", "three", "four")
-			p.subscribe("q", 2)
-			must[*pb.NackResponse](p, &pb.NackRequest{Leases: leasesOf(p.gets("one")), DelayMs: 60_000})
-			s.pass(2 * time.Second)
-			want := &pb.QueueSummary{Queue: "q", Durability: pb.Durability_DURABILITY_MEMORY, Waiting: 2, Leased: 2, Delayed: 1,
-				Bytes: 15, Consumers: 1, OldestAgeMs: 2000}
-			if got := list(s, &pb.ListRequest{}).GetQueues()[0]; !proto.Equal(got, want) {
-				s.Errorf("got %v, want %v", got, want)
-			}
-		},
-	})
+			after = names[len(names)-1]
+		}
+		if fmt.Sprint(pages) != "[ab cd e]" {
+			s.Errorf("the pages are %v", pages)
+		}
+	},
+	"by prefix": func(s *scene) {
+		p := s.client("p")
+		for _, q := range []string{"a.1", "a.2", "ab", "b.1"} {
+			p.create(q, nil)
+		}
+		if got := namesOf(list(s, &pb.ListRequest{Prefix: "a."})); !slices.Equal(got, []string{"a.1", "a.2"}) {
+			s.Errorf("got %q", got)
+		}
+	},
+	"only what is served": func(s *scene) {
+		p := s.mortal("p")
+		p.create("served", nil)
+		p.create("idle", nil)
+		p.subscribe("served", 1)
+		if got := namesOf(list(s, &pb.ListRequest{ServedOnly: true})); !slices.Equal(got, []string{"served"}) {
+			s.Errorf("got %q", got)
+		}
+		p.dies()
+		s.pass(5 * time.Second)
+		if got := namesOf(list(s, &pb.ListRequest{ServedOnly: true})); got != nil {
+			s.Errorf("got %q", got)
+		}
+	},
+	"temporary ones when asked for": func(s *scene) {
+		p := s.client("p")
+		own := p.temporary()
+		if got := namesOf(list(s, &pb.ListRequest{})); got != nil {
+			s.Errorf("got %q", got)
+		}
+		got := list(s, &pb.ListRequest{Temporary: true}).GetQueues()
+		if len(got) != 1 || got[0].GetQueue() != own || !got[0].GetTemporary() {
+			s.Errorf("got %v", got)
+		}
+	},
+	"with their counts": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", "one", "two", "three", "four")
+		p.subscribe("q", 2)
+		must[*pb.NackResponse](p, &pb.NackRequest{Leases: leasesOf(p.gets("one")), DelayMs: 60_000})
+		s.pass(2 * time.Second)
+		want := &pb.QueueSummary{Queue: "q", Durability: pb.Durability_DURABILITY_MEMORY, Waiting: 2, Leased: 2, Delayed: 1,
+			Bytes: 15, Consumers: 1, OldestAgeMs: 2000}
+		if got := list(s, &pb.ListRequest{}).GetQueues()[0]; !proto.Equal(got, want) {
+			s.Errorf("got %v, want %v", got, want)
+		}
+	},
 }
 
 func TestDescribe(t *testing.T) {
@@ -151,93 +155,95 @@ func TestDescribe(t *testing.T) {
 }
 
 func peekIDs(s *scene, queue string) (ids []string) {
-	for _, m := range admin(s, pb.AdminServiceClient.Peek, &pb.PeekRequest{Queue: queue}).GetMessages() {
+	for _, m := range peek(s, &pb.PeekRequest{Queue: queue}) {
 		ids = append(ids, m.GetMessageId())
 	}
 	return ids
 }
 
-func TestPeek(t *testing.T) {
-	peek := func(s *scene, req *pb.PeekRequest) []*pb.MessageInfo {
-		return admin(s, pb.AdminServiceClient.Peek, req).GetMessages()
-	}
-	overAdmin(t, map[string]func(*scene){
-		"shows messages and leaves them": func(s *scene) {
-			p, w := s.client("p"), s.client("w")
-			p.create("q", nil)
-			p.within("q", p.temporary(), "c", time.Minute)
-			p.send("q", "2", "3")
-			w.subscribe("q", 2)
-			ds := w.gets("c", "2")
-			must[*pb.NackResponse](w, &pb.NackRequest{Leases: leasesOf(ds[1:]), DelayMs: 60_000})
-			w.gets("3")
-			s.pass(2 * time.Second)
-			got := peek(s, &pb.PeekRequest{Queue: "q"})
-			want := &pb.MessageInfo{MessageId: ds[0].GetMessageId(), State: pb.MessageState_MESSAGE_STATE_LEASED, Body: []byte("c"), BodyBytes: 1,
-				CorrelationId: "c", ReplyTo: ds[0].GetReplyTo(), Attempts: 1, AgeMs: 2000, TimeoutMs: 58_000, Sender: "p",
-				Caller: pb.CallerState_CALLER_STATE_WAITING, Holder: "w", HeldMs: 2000, LeaseMs: 28_000, HolderConnected: true}
-			if len(got) != 3 || !proto.Equal(got[0], want) || got[1].GetState() != pb.MessageState_MESSAGE_STATE_DELAYED {
-				s.Errorf("got %v, want first %v", got, want)
+func peek(s *scene, req *pb.PeekRequest) []*pb.MessageInfo {
+	s.Helper()
+	return admin(s, pb.AdminServiceClient.Peek, req).GetMessages()
+}
+
+func TestPeek(t *testing.T) { overAdmin(t, peekCases) }
+
+var peekCases = map[string]func(*scene){
+	"shows messages and leaves them": func(s *scene) {
+		p, w := s.client("p"), s.client("w")
+		p.create("q", nil)
+		p.within("q", p.temporary(), "c", time.Minute)
+		p.send("q", "2", "3")
+		w.subscribe("q", 2)
+		ds := w.gets("c", "2")
+		must[*pb.NackResponse](w, &pb.NackRequest{Leases: leasesOf(ds[1:]), DelayMs: 60_000})
+		w.gets("3")
+		s.pass(2 * time.Second)
+		got := peek(s, &pb.PeekRequest{Queue: "q"})
+		want := &pb.MessageInfo{MessageId: ds[0].GetMessageId(), State: pb.MessageState_MESSAGE_STATE_LEASED, Body: []byte("c"), BodyBytes: 1,
+			CorrelationId: "c", ReplyTo: ds[0].GetReplyTo(), Attempts: 1, AgeMs: 2000, TimeoutMs: 58_000, Sender: "p",
+			Caller: pb.CallerState_CALLER_STATE_WAITING, Holder: "w", HeldMs: 2000, LeaseMs: 28_000, HolderConnected: true}
+		if len(got) != 3 || !proto.Equal(got[0], want) || got[1].GetState() != pb.MessageState_MESSAGE_STATE_DELAYED {
+			s.Errorf("got %v, want first %v", got, want)
+		}
+	},
+	"in order, up to a number": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		ids := p.send("q", countTo(12)...)
+		if got := peekIDs(s, "q"); !slices.Equal(got, ids[:10]) {
+			s.Errorf("got %v, want the first ten of %v", got, ids)
+		}
+		if got := peek(s, &pb.PeekRequest{Queue: "q", Limit: 2}); len(got) != 2 {
+			s.Errorf("got %v", got)
+		}
+	},
+	"bodies up to a size": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", "0123456789")
+		got := peek(s, &pb.PeekRequest{Queue: "q", MaxBodyBytes: 4})[0]
+		if string(got.GetBody()) != "0123" || got.GetBodyBytes() != 10 {
+			s.Errorf("got %v", got)
+		}
+	},
+	"no more than an answer holds": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		for range 8 { // more than the 4 MiB that gRPC clients take, in bodies and in headers
+			p.send("q", string(make([]byte, 1<<20)))
+		}
+		if got := peek(s, &pb.PeekRequest{Queue: "q", MaxBodyBytes: 1 << 20}); len(got) != 8 || len(got[0].GetBody()) != 1<<20 || len(got[7].GetBody()) != 0 {
+			s.Errorf("%d messages, of %d and %d bytes", len(got), len(got[0].GetBody()), len(got[7].GetBody()))
+		}
+		for range 400 {
+			must[*pb.SendResponse](p, &pb.SendRequest{Queue: "r", Create: &pb.QueueOptions{}, Headers: map[string]string{"h": strings.Repeat("v", 16<<10-1)}})
+		}
+		if got := peek(s, &pb.PeekRequest{Queue: "r", Limit: 400}); len(got) != 400 || len(got[0].GetHeaders()) != 1 {
+			s.Errorf("%d messages, the first %v", len(got), got[0])
+		}
+	},
+	"not into temporary queues": func(s *scene) {
+		own := s.client("p").temporary()
+		_, err := pb.NewAdminServiceClient(s.dial()).Peek(s.Context(), &pb.PeekRequest{Queue: own})
+		s.isRefusal(refusalOf(err), codes.PermissionDenied, pb.Reason_REASON_QUEUE_NOT_YOURS)
+	},
+	"says what became of the caller": func(s *scene) {
+		p, waiter, lost, gone, w := s.client("p"), s.client("waiter"), s.client("lost"), s.client("gone"), s.client("w")
+		p.create("q", nil)
+		w.subscribe("q", 1)
+		gone.request("q", gone.temporary(), "gone") // it runs, or it would go with its caller
+		lost.request("q", lost.temporary(), "lost")
+		waiter.request("q", waiter.temporary(), "waiter")
+		lost.dies()
+		gone.logout()
+		want := map[string]pb.CallerState{"gone": pb.CallerState_CALLER_STATE_GONE, "lost": pb.CallerState_CALLER_STATE_LOST, "waiter": pb.CallerState_CALLER_STATE_WAITING}
+		for _, m := range peek(s, &pb.PeekRequest{Queue: "q"}) {
+			if m.GetCaller() != want[m.GetSender()] {
+				s.Errorf("the caller %q is %v", m.GetSender(), m.GetCaller())
 			}
-		},
-		"in order, up to a number": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			ids := p.send("q", countTo(12)...)
-			if got := peekIDs(s, "q"); !slices.Equal(got, ids[:10]) {
-				s.Errorf("got %v, want the first ten of %v", got, ids)
-			}
-			if got := peek(s, &pb.PeekRequest{Queue: "q", Limit: 2}); len(got) != 2 {
-				s.Errorf("got %v", got)
-			}
-		},
-		"bodies up to a size": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.send("q", "0123456789")
-			got := peek(s, &pb.PeekRequest{Queue: "q", MaxBodyBytes: 4})[0]
-			if string(got.GetBody()) != "0123" || got.GetBodyBytes() != 10 {
-				s.Errorf("got %v", got)
-			}
-		},
-		"no more than an answer holds": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			for range 8 { // more than the 4 MiB that gRPC clients take, in bodies and in headers
-				p.send("q", string(make([]byte, 1<<20)))
-			}
-			if got := peek(s, &pb.PeekRequest{Queue: "q", MaxBodyBytes: 1 << 20}); len(got) != 8 || len(got[0].GetBody()) != 1<<20 || len(got[7].GetBody()) != 0 {
-				s.Errorf("%d messages, of %d and %d bytes", len(got), len(got[0].GetBody()), len(got[7].GetBody()))
-			}
-			for range 400 {
-				must[*pb.SendResponse](p, &pb.SendRequest{Queue: "r", Create: &pb.QueueOptions{}, Headers: map[string]string{"h": strings.Repeat("v", 16<<10-1)}})
-			}
-			if got := peek(s, &pb.PeekRequest{Queue: "r", Limit: 400}); len(got) != 400 || len(got[0].GetHeaders()) != 1 {
-				s.Errorf("%d messages, the first %v", len(got), got[0])
-			}
-		},
-		"not into temporary queues": func(s *scene) {
-			own := s.client("p").temporary()
-			_, err := pb.NewAdminServiceClient(s.dial()).Peek(s.Context(), &pb.PeekRequest{Queue: own})
-			s.isRefusal(refusalOf(err), codes.PermissionDenied, pb.Reason_REASON_QUEUE_NOT_YOURS)
-		},
-		"says what became of the caller": func(s *scene) {
-			p, waiter, lost, gone, w := s.client("p"), s.client("waiter"), s.client("lost"), s.client("gone"), s.client("w")
-			p.create("q", nil)
-			w.subscribe("q", 1)
-			gone.request("q", gone.temporary(), "gone") // it runs, or it would go with its caller
-			lost.request("q", lost.temporary(), "lost")
-			waiter.request("q", waiter.temporary(), "waiter")
-			lost.dies()
-			gone.logout()
-			want := map[string]pb.CallerState{"gone": pb.CallerState_CALLER_STATE_GONE, "lost": pb.CallerState_CALLER_STATE_LOST, "waiter": pb.CallerState_CALLER_STATE_WAITING}
-			for _, m := range peek(s, &pb.PeekRequest{Queue: "q"}) {
-				if m.GetCaller() != want[m.GetSender()] {
-					s.Errorf("the caller %q is %v", m.GetSender(), m.GetCaller())
-				}
-			}
-		},
-	})
+		}
+	},
 }
 
 func TestPurge(t *testing.T) {

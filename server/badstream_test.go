@@ -101,7 +101,7 @@ func (s *scene) badStreams(note func(string, error)) {
 // switch objects to: a frame, or the whole stream.
 func (s *scene) streamSays(says ...[]byte) error {
 	s.Helper()
-	st, err := s.dial().NewStream(s.Context(), &pb.DataService_ServiceDesc.Streams[0], pb.DataService_Attach_FullMethodName, grpc.ForceCodecV2(asBytes{}))
+	st, err := s.dial().NewStream(s.life(), &pb.DataService_ServiceDesc.Streams[0], pb.DataService_Attach_FullMethodName, grpc.ForceCodecV2(asBytes{}))
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 type contract struct {
 	name   string
 	config server.Config
-	fake   bool // it needs time to pass, so it plays in memory alone
+	fake   bool // it needs time to pass, or is much work, so it plays in memory alone
 	play   func(*scene)
 }
 
@@ -24,6 +24,7 @@ func TestContract(t *testing.T) {
 		orderContracts, creditContracts, replyContracts, deadlineContracts, sessionContracts, resumeContracts, idContracts,
 		queueContracts, limitContracts, overflowContracts, temporaryContracts) {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			for _, f := range forms {
 				t.Run(f.name, func(t *testing.T) { c.over(t, f) })
 			}

@@ -44,14 +44,13 @@ func loginAttach(ctx context.Context, conn *grpc.ClientConn, req *pb.LoginReques
 	a.answers[0] = login
 	go a.read()                  // ends with the stream
 	_ = a.write(frameOf(0, req)) // if it fails, the stream is over
-	select {
-	case f := <-login:
-		a.tag = f.GetLogin().GetApplied()
-		return a, f.GetLogin(), nil
-	case <-a.over:
+	f, err := await(ctx, login, a.over)
+	if f == nil {
 		cancel()
-		return nil, nil, a.end()
+		return nil, nil, errors.Join(err, a.end())
 	}
+	a.tag = f.GetLogin().GetApplied()
+	return a, f.GetLogin(), nil
 }
 
 // frameOf is a verb as a frame.
@@ -134,16 +133,32 @@ func (a *attached) do(ctx context.Context, verb proto.Message) (proto.Message, e
 	if err := a.write(frameOf(tag, verb)); err != nil {
 		return nil, err
 	}
-	select {
-	case f := <-answer:
-		if f.GetFailure() != nil {
-			return nil, refusal{f.GetFailure()}
-		}
-		return eventOf(f), nil
-	case <-a.over:
+	f, err := await(ctx, answer, a.over)
+	switch {
+	case err != nil:
+		return nil, err
+	case f == nil:
 		return nil, a.end()
+	case f.GetFailure() != nil:
+		return nil, refusal{f.GetFailure()}
+	}
+	return eventOf(f), nil
+}
+
+// await is what comes first, or nil when it is over and nothing has come.
+func await[T any](ctx context.Context, c <-chan *T, over <-chan struct{}) (*T, error) {
+	select {
+	case v := <-c:
+		return v, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-over:
+	}
+	select {
+	case v := <-c: // it came before the end
+		return v, nil
+	default:
+		return nil, nil
 	}
 }
 
@@ -169,21 +184,16 @@ func (a *attached) next(ctx context.Context, wait time.Duration) (*pb.Delivery, 
 			return nil, nil
 		}
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case d := <-a.deliveries:
-		return d, nil
-	case <-timer.C:
-		return nil, nil
-	case <-a.over:
-	}
-	select {
-	case d := <-a.deliveries: // it came before the end
-		return d, nil
-	default:
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	d, err := await(ctx, a.deliveries, a.over)
+	switch {
+	case err != nil:
+		return nil, nil // the time is up
+	case d == nil:
 		return nil, a.end()
 	}
+	return d, nil
 }
 
 func (a *attached) rebind(ctx context.Context, consumer, afterLease uint64) error {

@@ -107,7 +107,7 @@ func TestReflection(t *testing.T) {
 // Largest payloads go through, both ways and in both forms: the bound of gRPC
 // leaves room for what is around a body.
 func TestLargestPayload(t *testing.T) {
-	const largest = 8 << 20
+	const largest = 2 << 20
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			s := newScene(t, f, transports[1], server.Config{MaxPayload: largest})

@@ -42,7 +42,7 @@ func withStranger(t *testing.T, play func(*stranger)) {
 
 func (s *stranger) writes(text string) {
 	s.Helper()
-	if _, err := s.Conn.Write([]byte(text)); err != nil {
+	if _, err := s.Write([]byte(text)); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -246,7 +246,7 @@ func TestHalfACall(t *testing.T) {
 			s.calls(3, pb.DataService_Attach_FullMethodName), s.WriteData(3, false, []byte{0, 0, 0, 1, 0, 1, 2, 3})); err != nil {
 			s.Fatal(err)
 		}
-		_ = s.Conn.Close()
+		_ = s.Close()
 	})
 }
 

@@ -7,8 +7,11 @@ import (
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 )
 
-// shortly is the lease of queues whose leases end within a case.
-var shortly = &pb.QueueOptions{LeaseMs: 150}
+// soonEnds makes the least lease of what p holds.
+func (p *party) soonEnds(d *pb.Delivery) {
+	p.Helper()
+	must[*pb.ExtendResponse](p, &pb.ExtendRequest{Leases: []uint64{d.GetLease()}, LeaseMs: 100})
+}
 
 // G3: one holder at a time, and back to its place.
 var leaseContracts = []contract{
@@ -53,11 +56,12 @@ var leaseContracts = []contract{
 	}},
 	{name: "G3_lease_end_returns_to_place", play: func(s *scene) {
 		p, first, second := s.client("p"), s.client("first"), s.client("second")
-		p.create("q", shortly)
+		p.create("q", nil)
 		p.send("q", "1", "2", "3")
 		consumer := first.subscribe("q", 1)
-		first.getsOne("1", 1)
+		d := first.getsOne("1", 1)
 		first.unsubscribe(consumer)
+		first.soonEnds(d)
 		s.until("the lease ends", func() bool { return s.leased("q") == 0 })
 		second.subscribe("q", 10)
 		second.getsOne("1", 2)

@@ -73,7 +73,7 @@ var limitContracts = []contract{
 		must[*pb.DestroyResponse](p, &pb.DestroyRequest{Queue: "q"})
 		p.create("r", nil)
 	}},
-	{name: "G9_temporary_queues_of_a_session", play: func(s *scene) {
+	{name: "G9_temporary_queues_of_a_session", fake: true, play: func(s *scene) {
 		p := s.client("p")
 		for range 256 {
 			must[*pb.CreateResponse](p, &pb.CreateRequest{})
@@ -81,7 +81,7 @@ var limitContracts = []contract{
 		p.atLimit(&pb.CreateRequest{}, "temporary_queues", pb.Reason_REASON_LIMIT_REACHED, "256")
 		p.create("q", nil) // named ones are nobody's
 	}},
-	{name: "G9_consumers_of_a_session", play: func(s *scene) {
+	{name: "G9_consumers_of_a_session", fake: true, play: func(s *scene) {
 		p := s.client("p")
 		p.create("q", nil)
 		for range 1023 {
@@ -92,7 +92,7 @@ var limitContracts = []contract{
 		p.unsubscribe(last)
 		p.subscribe("q", 1)
 	}},
-	{name: "G9_leases_of_a_request", play: func(s *scene) {
+	{name: "G9_leases_of_a_request", fake: true, play: func(s *scene) {
 		p := s.client("p")
 		many := make([]uint64, 4097)
 		for _, verb := range []proto.Message{&pb.AckRequest{Leases: many}, &pb.NackRequest{Leases: many}, &pb.ExtendRequest{Leases: many}} {
@@ -227,7 +227,7 @@ var temporaryContracts = []contract{
 		caller.gets("genuine")
 		caller.getsNothing()
 	}},
-	{name: "Their_names_are_the_switchs_own", play: func(s *scene) {
+	{name: "Their_names_are_reserved", play: func(s *scene) {
 		p := s.client("p")
 		s.has(p.refused(&pb.CreateRequest{Queue: "tmp.mine"}, codes.InvalidArgument, pb.Reason_REASON_INVALID).GetMessage(), `"tmp."`)
 		p.refused(&pb.SendRequest{Queue: "tmp.mine", Create: &pb.QueueOptions{}}, codes.InvalidArgument, pb.Reason_REASON_INVALID)

@@ -132,6 +132,17 @@ func (s *scene) resume(p *party) *party {
 	return again
 }
 
+// life bounds a stream, so that a test that waits in vain fails.
+func (s *scene) life() context.Context {
+	most := time.Minute
+	if s.fake {
+		most = 24 * time.Hour
+	}
+	ctx, cancel := context.WithTimeout(s.Context(), most)
+	s.Cleanup(cancel)
+	return ctx
+}
+
 // pass lets time go by.
 func (s *scene) pass(d time.Duration) {
 	if !s.fake {

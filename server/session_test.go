@@ -165,7 +165,7 @@ func (s *scene) since(kind pb.TraceKind) (events []*pb.TraceEvent) {
 // trace is what the flight recorder has now.
 func (s *scene) trace(req *pb.TraceRequest) (events []*pb.TraceEvent) {
 	s.Helper()
-	stream, err := pb.NewAdminServiceClient(s.sw.Conn()).Trace(s.Context(), req)
+	stream, err := pb.NewAdminServiceClient(s.sw.Conn()).Trace(s.life(), req)
 	if err != nil {
 		s.Fatal(err)
 	}

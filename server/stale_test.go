@@ -31,14 +31,15 @@ func (p *party) cannotUse(lease uint64, code codes.Code, reason pb.Reason) {
 var staleContracts = []contract{
 	{name: "G3_a_lease_that_timed_out_is_of_no_use", play: func(s *scene) {
 		p, late, next := s.client("p"), s.client("late"), s.client("next")
-		p.create("q", shortly)
+		p.create("q", nil)
 		p.request("q", p.temporary(), "1")
 		consumer := late.subscribe("q", 1)
-		stale := late.getsOne("1", 1).GetLease()
+		stale := late.getsOne("1", 1)
 		late.unsubscribe(consumer)
-		must[*pb.SubscribeResponse](next, &pb.SubscribeRequest{Queue: "q", LeaseMs: 60_000})
+		late.soonEnds(stale)
+		next.subscribe("q", 1)
 		d := next.getsOne("1", 2)
-		late.cannotUse(stale, codes.FailedPrecondition, pb.Reason_REASON_LEASE_GONE)
+		late.cannotUse(stale.GetLease(), codes.FailedPrecondition, pb.Reason_REASON_LEASE_GONE)
 		late.cannotUse(d.GetLease(), codes.PermissionDenied, pb.Reason_REASON_LEASE_NOT_YOURS)
 		next.reply(d, "done") // its holder can
 		p.gets("done")

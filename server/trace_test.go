@@ -73,98 +73,102 @@ func TestTraceKinds(t *testing.T) {
 	})
 }
 
-func TestTrace(t *testing.T) {
-	follow := func(s *scene, req *pb.TraceRequest) (next func() *pb.TraceEvent, end func() error) {
-		stream, err := pb.NewAdminServiceClient(s.dial()).Trace(s.Context(), req)
-		if err != nil {
-			s.Fatal(err)
-		}
-		var events []*pb.TraceEvent
-		return func() *pb.TraceEvent {
-				for len(events) == 0 {
-					res, err := stream.Recv()
-					if err != nil {
-						s.Fatal(err)
-					}
-					events = res.GetEvents()
-				}
-				e := events[0]
-				events = events[1:]
-				return e
-			}, func() error {
-				_, err := stream.Recv()
-				return refusalOf(err)
-			}
+// follow reads a trace event by event; end is how it ends.
+func (s *scene) follow(req *pb.TraceRequest) (next func() *pb.TraceEvent, end func() error) {
+	s.Helper()
+	stream, err := pb.NewAdminServiceClient(s.dial()).Trace(s.life(), req)
+	if err != nil {
+		s.Fatal(err)
 	}
-	overAdmin(t, map[string]func(*scene){
-		"tells what happened to a message": func(s *scene) {
-			p, w := s.client("p"), s.client("w")
-			p.create("q", nil)
-			own := must[*pb.CreateResponse](p, &pb.CreateRequest{}).GetQueue()
-			body := strings.Repeat("x", 60)
-			p.request("q", own, body)
-			w.subscribe("q", 1)
-			d := w.take()
-			s.pass(1500 * time.Millisecond)
-			w.reject(d)
-			events := s.trace(&pb.TraceRequest{Queue: "q"})
-			dead := events[len(events)-1]
-			want := &pb.TraceEvent{Number: dead.GetNumber(), UnixUs: time.Now().UnixMicro(), Kind: pb.TraceKind_TRACE_KIND_DEAD, Sender: "p", Queue: "q",
-				Receiver: "w", MessageId: d.GetMessageId(), CorrelationId: body, ReplyTo: own, Attempt: 1, BodyBytes: 60, BodyPrefix: []byte(body[:48]),
-				TookUs: 1_500_000, Reason: pb.Reason_REASON_REJECTED}
-			if !proto.Equal(dead, want) {
-				s.Errorf("got %v, want %v", dead, want)
+	var events []*pb.TraceEvent
+	next = func() *pb.TraceEvent {
+		for len(events) == 0 {
+			res, err := stream.Recv()
+			if err != nil {
+				s.Fatal(err)
 			}
-		},
-		"of one queue alone": func(s *scene) {
-			p := s.client("p")
-			p.send2("q")
-			p.send2("r")
-			p.send2("q")
-			events := s.trace(&pb.TraceRequest{Queue: "q"})
-			for _, e := range events {
-				if e.GetQueue() != "q" {
-					s.Errorf("got %v", e)
-				}
+			events = res.GetEvents()
+		}
+		e := events[0]
+		events = events[1:]
+		return e
+	}
+	return next, func() error {
+		_, err := stream.Recv()
+		return refusalOf(err)
+	}
+}
+
+func TestTrace(t *testing.T) { overAdmin(t, traceCases) }
+
+var traceCases = map[string]func(*scene){
+	"tells what happened to a message": func(s *scene) {
+		p, w := s.client("p"), s.client("w")
+		p.create("q", nil)
+		own := must[*pb.CreateResponse](p, &pb.CreateRequest{}).GetQueue()
+		body := strings.Repeat("x", 60)
+		p.request("q", own, body)
+		w.subscribe("q", 1)
+		d := w.take()
+		s.pass(1500 * time.Millisecond)
+		w.reject(d)
+		events := s.trace(&pb.TraceRequest{Queue: "q"})
+		dead := events[len(events)-1]
+		want := &pb.TraceEvent{Number: dead.GetNumber(), UnixUs: time.Now().UnixMicro(), Kind: pb.TraceKind_TRACE_KIND_DEAD, Sender: "p", Queue: "q",
+			Receiver: "w", MessageId: d.GetMessageId(), CorrelationId: body, ReplyTo: own, Attempt: 1, BodyBytes: 60, BodyPrefix: []byte(body[:48]),
+			TookUs: 1_500_000, Reason: pb.Reason_REASON_REJECTED}
+		if !proto.Equal(dead, want) {
+			s.Errorf("got %v, want %v", dead, want)
+		}
+	},
+	"of one queue alone": func(s *scene) {
+		p := s.client("p")
+		p.send2("q")
+		p.send2("r")
+		p.send2("q")
+		events := s.trace(&pb.TraceRequest{Queue: "q"})
+		for _, e := range events {
+			if e.GetQueue() != "q" {
+				s.Errorf("got %v", e)
 			}
-			if len(events) != 3 { // it was made, too
-				s.Errorf("got %d events", len(events))
+		}
+		if len(events) != 3 { // it was made, too
+			s.Errorf("got %d events", len(events))
+		}
+	},
+	"after a number": func(s *scene) {
+		p := s.client("p")
+		p.send2("q")
+		all := s.trace(&pb.TraceRequest{})
+		last := all[len(all)-1].GetNumber()
+		if rest := s.trace(&pb.TraceRequest{After: last}); len(rest) != 0 {
+			s.Errorf("got %v", rest)
+		}
+		p.send2("q")
+		if rest := s.trace(&pb.TraceRequest{After: last}); len(rest) != 1 || rest[0].GetNumber() != last+1 {
+			s.Errorf("got %v", rest)
+		}
+	},
+	"as it happens": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		next, _ := s.follow(&pb.TraceRequest{Follow: true, Queue: "q"})
+		next() // the queue was made
+		for _, body := range countTo(5) {
+			p.send("q", body)
+			if e := next(); string(e.GetBodyPrefix()) != body {
+				s.Errorf("got %v", e)
 			}
-		},
-		"after a number": func(s *scene) {
-			p := s.client("p")
-			p.send2("q")
-			all := s.trace(&pb.TraceRequest{})
-			last := all[len(all)-1].GetNumber()
-			if rest := s.trace(&pb.TraceRequest{After: last}); len(rest) != 0 {
-				s.Errorf("got %v", rest)
-			}
-			p.send2("q")
-			if rest := s.trace(&pb.TraceRequest{After: last}); len(rest) != 1 || rest[0].GetNumber() != last+1 {
-				s.Errorf("got %v", rest)
-			}
-		},
-		"as it happens": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			next, _ := follow(s, &pb.TraceRequest{Follow: true, Queue: "q"})
-			next() // the queue was made
-			for _, body := range countTo(5) {
-				p.send("q", body)
-				if e := next(); string(e.GetBodyPrefix()) != body {
-					s.Errorf("got %v", e)
-				}
-				s.pass(time.Second)
-			}
-		},
-		"until the switch ends": func(s *scene) {
-			s.client("p")
-			next, end := follow(s, &pb.TraceRequest{Follow: true})
-			next()
-			admin(s, pb.AdminServiceClient.Shutdown, &pb.ShutdownRequest{})
-			s.isRefusal(end(), codes.Unavailable, pb.Reason_REASON_SHUTTING_DOWN)
-		},
-	})
+			s.pass(time.Second)
+		}
+	},
+	"until the switch ends": func(s *scene) {
+		s.client("p")
+		next, end := s.follow(&pb.TraceRequest{Follow: true})
+		next()
+		admin(s, pb.AdminServiceClient.Shutdown, &pb.ShutdownRequest{})
+		s.isRefusal(end(), codes.Unavailable, pb.Reason_REASON_SHUTTING_DOWN)
+	},
 }
 
 // Who reads too late is told how much is gone.
@@ -173,7 +177,7 @@ func TestTraceMissed(t *testing.T) {
 		p := s.client("p")
 		p.create("q", nil)
 		p.send("q", countTo(30)...)
-		stream, err := pb.NewAdminServiceClient(s.dial()).Trace(s.Context(), &pb.TraceRequest{After: 5})
+		stream, err := pb.NewAdminServiceClient(s.dial()).Trace(s.life(), &pb.TraceRequest{After: 5})
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -118,94 +118,94 @@ func TestTransferWaits(t *testing.T) {
 	})
 }
 
-func TestTransferTakes(t *testing.T) {
-	overPolls(t, map[string]func(*scene){
-		"what there is, up to a number": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.send("q", countTo(5)...)
-			p.subscribe("q", 10)
-			for _, want := range []string{"1 2 3 ", "4 5 "} {
-				got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 3, WaitMs: 1000})
-				if bodiesOf(got.res.GetDeliveries()) != want || got.took != 0 {
-					s.Errorf("got %q after %v, want %q", bodiesOf(got.res.GetDeliveries()), got.took, want)
-				}
+func TestTransferTakes(t *testing.T) { overPolls(t, takeCases) }
+
+var takeCases = map[string]func(*scene){
+	"what there is, up to a number": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", countTo(5)...)
+		p.subscribe("q", 10)
+		for _, want := range []string{"1 2 3 ", "4 5 "} {
+			got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 3, WaitMs: 1000})
+			if bodiesOf(got.res.GetDeliveries()) != want || got.took != 0 {
+				s.Errorf("got %q after %v, want %q", bodiesOf(got.res.GetDeliveries()), got.took, want)
 			}
-		},
-		"no more than its bytes": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.send("q", "longer than that", "1234", "1234", "1234")
-			p.subscribe("q", 10)
-			for _, want := range []string{"longer than that ", "1234 1234 ", "1234 "} {
-				got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 3, MaxBytes: 10})
-				if bodiesOf(got.res.GetDeliveries()) != want {
-					s.Errorf("got %q, want %q", bodiesOf(got.res.GetDeliveries()), want)
-				}
+		}
+	},
+	"no more than its bytes": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", "longer than that", "1234", "1234", "1234")
+		p.subscribe("q", 10)
+		for _, want := range []string{"longer than that ", "1234 1234 ", "1234 "} {
+			got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 3, MaxBytes: 10})
+			if bodiesOf(got.res.GetDeliveries()) != want {
+				s.Errorf("got %q, want %q", bodiesOf(got.res.GetDeliveries()), want)
 			}
-		},
-		"no more than the consumer's credit": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.send("q", countTo(5)...)
-			p.subscribe("q", 2)
-			got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 100})
-			if bodiesOf(got.res.GetDeliveries()) != "1 2 " {
-				s.Errorf("got %q", bodiesOf(got.res.GetDeliveries()))
+		}
+	},
+	"no more than the consumer's credit": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", countTo(5)...)
+		p.subscribe("q", 2)
+		got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 100})
+		if bodiesOf(got.res.GetDeliveries()) != "1 2 " {
+			s.Errorf("got %q", bodiesOf(got.res.GetDeliveries()))
+		}
+	},
+	"for the consumers that it names": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.create("r", nil)
+		p.send("q", "q1")
+		p.send("r", "r1")
+		p.subscribe("q", 10)
+		r := p.subscribe("r", 10)
+		got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 100, Consumers: []uint64{r}})
+		if bodiesOf(got.res.GetDeliveries()) != "r1 " {
+			s.Errorf("got %q", bodiesOf(got.res.GetDeliveries()))
+		}
+		p.refused(&pb.TransferRequest{Consumers: []uint64{r, 99}}, codes.NotFound, pb.Reason_REASON_CONSUMER_NOT_FOUND)
+	},
+	"nothing for who has not subscribed": func(s *scene) {
+		s.client("p").refused(&pb.TransferRequest{WaitMs: 1000}, codes.NotFound, pb.Reason_REASON_CONSUMER_NOT_FOUND)
+	},
+	"again what an answer lost": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		p.send("q", countTo(4)...)
+		p.subscribe("q", 10)
+		first := p.take()
+		lost := p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 2})
+		<-lost
+		got := (<-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 10, AfterLease: first.GetLease()})).res.GetDeliveries()
+		if bodiesOf(got) != "2 3 " || got[0].GetAttempt() != 1 || got[0].GetLease() <= first.GetLease() {
+			s.Errorf("got %v", got)
+		}
+		p.ack(append(got, first)...)
+		p.gets("4")
+	},
+	"from each of its queues in turn": func(s *scene) {
+		p := s.client("p")
+		for _, q := range []string{"q", "r", "s"} {
+			p.create(q, nil)
+			p.subscribe(q, 100)
+			p.send(q, countTo(20)...)
+		}
+		got := map[string]int{}
+		for range 12 {
+			d := p.take()
+			got[d.GetQueue()]++
+			p.ack(d)
+		}
+		for q, n := range got {
+			if n != 4 || len(got) != 3 {
+				s.Errorf("queue %s was served %d times of 12: %v", q, n, got)
 			}
-		},
-		"for the consumers that it names": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.create("r", nil)
-			p.send("q", "q1")
-			p.send("r", "r1")
-			p.subscribe("q", 10)
-			r := p.subscribe("r", 10)
-			got := <-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 100, Consumers: []uint64{r}})
-			if bodiesOf(got.res.GetDeliveries()) != "r1 " {
-				s.Errorf("got %q", bodiesOf(got.res.GetDeliveries()))
-			}
-			p.refused(&pb.TransferRequest{Consumers: []uint64{r, 99}}, codes.NotFound, pb.Reason_REASON_CONSUMER_NOT_FOUND)
-		},
-		"nothing for who has not subscribed": func(s *scene) {
-			s.client("p").refused(&pb.TransferRequest{WaitMs: 1000}, codes.NotFound, pb.Reason_REASON_CONSUMER_NOT_FOUND)
-		},
-		"again what an answer lost": func(s *scene) {
-			p := s.client("p")
-			p.create("q", nil)
-			p.send("q", countTo(4)...)
-			p.subscribe("q", 10)
-			first := p.take()
-			lost := p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 2})
-			<-lost
-			got := (<-p.poll(s.Context(), &pb.TransferRequest{MaxMessages: 10, AfterLease: first.GetLease()})).res.GetDeliveries()
-			if bodiesOf(got) != "2 3 " || got[0].GetAttempt() != 1 || got[0].GetLease() <= first.GetLease() {
-				s.Errorf("got %v", got)
-			}
-			p.ack(append(got, first)...)
-			p.gets("4")
-		},
-		"from each of its queues in turn": func(s *scene) {
-			p := s.client("p")
-			for _, q := range []string{"q", "r", "s"} {
-				p.create(q, nil)
-				p.subscribe(q, 100)
-				p.send(q, countTo(20)...)
-			}
-			got := map[string]int{}
-			for range 12 {
-				d := p.take()
-				got[d.GetQueue()]++
-				p.ack(d)
-			}
-			for q, n := range got {
-				if n != 4 || len(got) != 3 {
-					s.Errorf("queue %s was served %d times of 12: %v", q, n, got)
-				}
-			}
-		},
-	})
+		}
+	},
 }
 
 // Two pollers who wait share what comes: the one that waits longest is first.

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"time"
 
@@ -35,6 +36,13 @@ func daemonFlags() []cli.Flag {
 	}
 }
 
+// gcFloor is memory that the daemon reserves and never touches, so that it is
+// never resident. It only makes the heap look larger: a switch whose queues are
+// short has so little live that the collector would run with every 4 MiB of
+// messages, which took 14 % of its CPU at 64 callers. With long queues it makes no
+// difference.
+const gcFloor = 16 << 20
+
 // daemon runs the switch.
 func (sh *shell) daemon(c *cli.Context) error {
 	if err := sh.onlyDaemon(); err != nil {
@@ -44,6 +52,8 @@ func (sh *shell) daemon(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	floor := make([]byte, gcFloor)
+	defer runtime.KeepAlive(floor)
 	log := cfg.Logger
 	s := server.New(cfg)
 	log.Info("queues and messages are kept in memory only: they are lost when this process ends", "version", cfg.Version)

@@ -110,6 +110,7 @@ func TestDaemonDrainIsBounded(t *testing.T) {
 	if r := d.wait(t); r.code != 0 {
 		t.Errorf("exit %d\n%s", r.code, r.err)
 	}
+	holder.signal(t, syscall.SIGKILL) // it would wait for the switch to come back
 }
 
 // TestServeDecides checks that the words alone decide what serve means.

@@ -17,6 +17,7 @@ func (sh *shell) config(c *cli.Context, log *slog.Logger) (client.Config, error)
 	if err := checkAddr("--addr", addr); err != nil {
 		return client.Config{}, err
 	}
+	sh.addr = addr
 	name := c.String("name")
 	if name == "" {
 		name = sessionName(c.Command.Name)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"unicode"
@@ -92,7 +94,7 @@ type report struct {
 // complain writes the error where people look for it; as one line of JSON when
 // the output is JSON.
 func (sh *shell) complain(err error) {
-	text := err.Error()
+	text := sh.explain(err)
 	if sh.format != formatJSON && sh.format != formatJSONL {
 		lines := strings.Split(printable(text), "\n")
 		sh.notice("%s: %s", sh.name, strings.Join(lines, "\n  "))
@@ -114,6 +116,22 @@ func (sh *shell) complain(err error) {
 	}
 	sh.notice("%s", line)
 }
+
+// explain finds better words for what most often goes wrong first: that there is
+// no switch.
+func (sh *shell) explain(err error) string {
+	if !errors.Is(err, client.ErrUnreachable) {
+		return err.Error()
+	}
+	why := err.Error()
+	if m := dialFailure.FindStringSubmatch(why); m != nil {
+		why = m[1]
+	}
+	return fmt.Sprintf("no switch answers at %s: %s\nto start one, type: %s serve\nif it is elsewhere, say so with --addr or SWITCH_ADDR", sh.addr, why, sh.name)
+}
+
+// dialFailure finds the system's words at the end of what gRPC says.
+var dialFailure = regexp.MustCompile(`dial [^"]*: ([^:"]+)"`)
 
 // worded is an error in better words.
 type worded struct {

@@ -103,6 +103,12 @@ func (d *daemon) start(t *testing.T, args ...string) *process {
 	return start(t, []string{"SWITCH_ADDR=" + d.addr}, append([]string{"switch"}, args...)...)
 }
 
+// served waits until somebody serves the queue.
+func (d *daemon) served(t *testing.T, queue string) {
+	t.Helper()
+	eventually(t, "a server", func() bool { return strings.Contains("\n"+d.run(t, "list", "-o", "raw").out, "\n"+queue+"\n") })
+}
+
 // input runs a verb with something to read.
 func (d *daemon) input(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
@@ -135,7 +141,11 @@ func command(env []string, argv ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(path, argv[1:]...)
 	cmd.Args[0] = argv[0]
-	cmd.Env = append([]string{"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + bin, "TMPDIR=" + os.TempDir(), "LC_ALL=C.UTF-8"}, env...)
+	cmd.Env = append([]string{
+		"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + bin, "TMPDIR=" + os.TempDir(), "LC_ALL=C.UTF-8",
+		// Under the race detector a process would sleep for a second before it ends.
+		"GORACE=atexit_sleep_ms=0",
+	}, env...)
 	return cmd
 }
 
@@ -173,6 +183,9 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 				<-p.done
 				t.Errorf("%s did not end on SIGTERM", cmd)
 			}
+		}
+		if strings.Contains(p.err.String(), "DATA RACE") {
+			t.Error("there is a data race")
 		}
 		if t.Failed() {
 			t.Logf("%s\n%s%s", cmd, p.out, p.err)

@@ -29,6 +29,7 @@ type shell struct {
 	// Set once the command line has been read.
 	line   commandLine
 	format format
+	addr   string // of the switch, for a verb that dials it
 }
 
 // defaultWidth is how many columns are used when nobody knows better.

@@ -34,7 +34,11 @@ func thisBuild() build {
 	if v := info.Main.Version; b.Version == "" && v != "(devel)" {
 		b.Version = v
 	}
-	if b.Version == "" {
+	switch {
+	case b.Version != "":
+	case len(b.Revision) >= 12:
+		b.Version = "dev-" + b.Revision[:12]
+	default:
 		b.Version = "dev"
 	}
 	return b

@@ -38,7 +38,7 @@ func Listen(tb testing.TB, config ...server.Config) *Switch {
 		cfg.Listen = []string{"127.0.0.1:0"}
 	}
 	sw := &Switch{Server: server.New(cfg)}
-	if err := sw.Server.Listen(); err != nil {
+	if err := sw.Listen(); err != nil {
 		tb.Fatal(err)
 	}
 	sw.addr = sw.Addrs()[0].String()

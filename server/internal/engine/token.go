@@ -26,6 +26,9 @@ func (e *Engine) Token(id queue.SessionID) string {
 
 // ParseToken is the session of a token; ErrTokenInvalid for anything else.
 func (e *Engine) ParseToken(token string) (queue.SessionID, error) {
+	if len(token) != base64.RawURLEncoding.EncodedLen(8+macBytes) {
+		return 0, ErrTokenInvalid // before it is decoded: that skips line ends
+	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) != 8+macBytes || !hmac.Equal(b[8:], e.sign(b[:8])) {
 		return 0, ErrTokenInvalid
