@@ -101,6 +101,7 @@ func TestAContextEndsAVerb(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		w.create("q")
 		w.line.cut()
+		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_, err := w.c.Send(ctx, "q", client.Message{})
