@@ -55,6 +55,7 @@ func TestVerbsWaitForTheSessionsReturn(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		w.create("q")
 		w.line.cut()
+		synctest.Wait()
 		done := make(chan error, 1)
 		go func() { // ends with its Send, which the test waits for
 			_, err := w.c.Send(context.Background(), "q", client.Message{})
@@ -80,6 +81,7 @@ func TestVerbsFailWhenTheGraceHasPassed(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		w.create("q")
 		w.line.cut()
+		synctest.Wait()
 		began := time.Now()
 		_, err := w.c.Send(context.Background(), "q", client.Message{})
 		wantError(t, err, client.ErrUnreachable, codes.Unavailable)
