@@ -67,7 +67,7 @@ func TestDaemonDrains(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			d := startDaemon(t)
 			held := filepath.Join(t.TempDir(), "go")
-			server := d.start(t, "serve", "foo", "--", "/bin/sh", "-c", `cat; until [ -e "$1" ]; do sleep 0.01; done`, "sh", held)
+			server := d.start(t, "serve", "foo", "--", "/bin/sh", "-c", `cat; until [ -e "$1" ] || ! [ -d "${1%/*}" ]; do sleep 0.01; done`, "sh", held)
 			call := d.start(t, "call", "foo", "--body", "late")
 			eventually(t, "a lease", func() bool { return strings.Contains(d.run(t, "diagnostics").out, "has held it") })
 			if how == "shutdown" {
