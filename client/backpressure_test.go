@@ -66,9 +66,9 @@ func (s *stiff) count(m *pb.AttachRequest) {
 	}
 }
 
-// startStiff runs a stiff switch behind a connection with small windows.
-func startStiff(t *testing.T) (*stiff, *client.Client) {
-	s := &stiff{deliver: make(chan *pb.Delivery)}
+// against is a client of a switch made for one test, behind a connection with
+// small windows.
+func against(t *testing.T, s pb.DataServiceServer) *client.Client {
 	listener := bufconn.Listen(4 << 10)
 	g := grpc.NewServer(grpc.StaticStreamWindowSize(64<<10), grpc.StaticConnWindowSize(64<<10))
 	pb.RegisterDataServiceServer(g, s)
@@ -91,14 +91,15 @@ func startStiff(t *testing.T) (*stiff, *client.Client) {
 			t.Error(err)
 		}
 	})
-	return s, c
+	return c
 }
 
 // TestASwitchThatDoesNotRead must stop nobody who has a deadline, and never the
 // receive loop, although its callbacks ack.
 func TestASwitchThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c := startStiff(t)
+		s := &stiff{deliver: make(chan *pb.Delivery)}
+		c := against(t, s)
 		got := 0
 		_, err := c.Subscribe(t.Context(), "q", client.ConsumeOptions{}, client.SubscriptionHandler{
 			Deliver: func(d *client.Delivery) {

@@ -75,7 +75,9 @@
 //
 // # Reading the source
 //
-// client.go, message.go and delivery.go are the surface; outbox.go is what is to
-// be said, chunk.go how it is kept, stream.go how it is sent; session.go is the
-// life of a session and receive.go what comes in.
+// client.go, message.go, subscription.go, delivery.go and inbox.go are the
+// surface. call.go is a verb that waits; outbox.go is all that is to be said,
+// chunk.go how it is kept, stream.go how it is sent. session.go, sessionend.go
+// and resume.go are the life of a session, receive.go is what comes in, and
+// inboxack.go and inboxloss.go what an inbox makes of it.
 package client

@@ -65,6 +65,7 @@ var steps = []step{
 	{"close", stepClose, asked("logout")},
 
 	{"subscribe", stepSubscribe, asked("subscribe")},
+	{"subscribe to much", stepSubscribeMuch, append(asked("subscribe"), spot{dir: downward, frame: "delivery"})},
 	{"receive", stepReceive, []spot{{dir: downward, frame: "delivery"}}},
 	{"ack", stepAck, told("ack")},
 	{"ack and wait", stepAckWait, asked("ack")},

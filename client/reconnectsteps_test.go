@@ -189,6 +189,24 @@ func stepSubscribe(r *rig) {
 	r.counts("q", client.QueueCounters{Sent: 1, Delivered: 1, Acked: 1})
 }
 
+// What waits already comes before the answer, in a stream message of its own if
+// it is much.
+func stepSubscribeMuch(r *rig) {
+	const n = 4
+	for i := range n {
+		r.send(fmt.Sprintf("%040000d", i))
+	}
+	r.connect()
+	r.arm()
+	p := r.subscribe()
+	for range n {
+		r.must(p.next().Ack())
+	}
+	r.settle()
+	p.seen.once(r, "deliveries", n)
+	r.counts("q", client.QueueCounters{Sent: n, Delivered: n, Acked: n})
+}
+
 func stepReceive(r *rig) {
 	p := r.subscribe()
 	r.arm()

@@ -274,7 +274,7 @@ func TestDeadlineTravels(t *testing.T) {
 		defer cancel()
 		_, err := w.caller.Call(ctx, "q", nil)
 		wantError(t, err, rpc.OriginLocal, codes.DeadlineExceeded, context.DeadlineExceeded, "")
-		if cause := <-left; cause != context.DeadlineExceeded {
+		if cause := <-left; !errors.Is(cause, context.DeadlineExceeded) {
 			t.Errorf("the handler's context ended with %v", cause)
 		}
 		local, _ := ctx.Deadline()

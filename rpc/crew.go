@@ -117,9 +117,10 @@ func (c *crew) rest(w *worker) bool {
 func (c *crew) firstWaitingLocked() *job {
 	j := c.waiting[0]
 	c.waiting[0] = nil
-	c.waiting = c.waiting[1:]
-	if len(c.waiting) == 0 {
-		c.waiting = nil
+	if len(c.waiting) == 1 {
+		c.waiting = c.waiting[:0] // as a rule: its memory is used again
+	} else {
+		c.waiting = c.waiting[1:]
 	}
 	return j
 }

@@ -160,7 +160,7 @@ func TestHandlerContext(t *testing.T) {
 			c.end(cause)
 			c.end(errors.New("another"))
 			<-child.Done()
-			if c.Err() != context.Canceled || context.Cause(c) != cause || context.Cause(child) != cause {
+			if !errors.Is(c.Err(), context.Canceled) || !errors.Is(context.Cause(c), cause) || !errors.Is(context.Cause(child), cause) {
 				t.Errorf("%s: %v, %v, %v", name, c.Err(), context.Cause(c), context.Cause(child))
 			}
 			stop()
@@ -168,12 +168,12 @@ func TestHandlerContext(t *testing.T) {
 		unseen := &handlerContext{parent: parent, deadline: time.Now().Add(time.Hour)}
 		unseen.end(cause)
 		unseen.end(errors.New("another"))
-		if unseen.Err() != context.Canceled || context.Cause(unseen) != cause {
+		if !errors.Is(unseen.Err(), context.Canceled) || !errors.Is(context.Cause(unseen), cause) {
 			t.Errorf("looked at after its end: %v, %v", unseen.Err(), context.Cause(unseen))
 		}
 		timed := &handlerContext{parent: parent, deadline: time.Now().Add(time.Second)}
 		<-timed.Done()
-		if timed.Err() != context.DeadlineExceeded {
+		if !errors.Is(timed.Err(), context.DeadlineExceeded) {
 			t.Error(timed.Err())
 		}
 		timed.end(nil)
@@ -181,7 +181,7 @@ func TestHandlerContext(t *testing.T) {
 		ended, stop := context.WithCancelCause(parent)
 		stop(cause)
 		orphan := &handlerContext{parent: ended}
-		if orphan.Err() != context.Canceled || context.Cause(orphan) != cause {
+		if !errors.Is(orphan.Err(), context.Canceled) || !errors.Is(context.Cause(orphan), cause) {
 			t.Errorf("with an ended parent: %v, %v", orphan.Err(), context.Cause(orphan))
 		}
 		orphan.end(nil)

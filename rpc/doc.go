@@ -52,15 +52,19 @@
 //
 // Serve takes as many requests off the queue as it runs handlers, 64 unless
 // [Concurrency] says otherwise, and never more: what waits, waits in the queue,
-// where other servers can take it. The client's receive loop hands each delivery
-// to an idle goroutine of its crew, or to a new one. The handler's goroutine
-// sends the reply itself.
+// where other servers can take it. The client's receive loop gives the deliveries
+// to a crew of goroutines, which are woken one by one for as long as there is
+// more to do than those that are awake get done. The handler's goroutine sends
+// the reply itself.
 //
-// A lease is extended for as long as its handler runs. One goroutine for each Serve does
-// that for all handlers, every third of a lease, so a handler that is
-// quicker costs neither a timer nor a message. If the switch says that a lease is
-// gone, the handler's context ends with the cause client.ErrLeaseGone, and what
-// the handler returns is dropped: another server may be at it.
+// A lease is extended for as long as its handler runs. One goroutine for each
+// Serve does that for all handlers, every third of a lease, so a handler that is
+// quicker costs neither a timer nor a message. If the lease turns out to be gone
+// (an operator removed the request, or the session was lost), the handler's
+// context ends with the cause client.ErrLeaseGone, and what the handler returns
+// is dropped: another server may be at it. That is noticed with the next
+// extension, after two thirds of a lease at the latest, and at once when the
+// queue is destroyed or the client closed.
 //
 // When Serve's own context ends it drains: it unsubscribes, gives back what no
 // handler has begun, and waits for the handlers. Those that are still there

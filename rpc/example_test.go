@@ -82,7 +82,9 @@ func ExampleServe() {
 		fmt.Printf("%q %v\n", reply, status.Code(err))
 	}
 	stop()
-	<-served
+	if err := <-served; err != nil {
+		log.Fatal(err)
+	}
 	// Output:
 	// "2" OK
 	// "" InvalidArgument
@@ -141,7 +143,9 @@ func ExampleError() {
 	fmt.Println(err)
 
 	stop()
-	<-served
+	if err := <-served; err != nil {
+		log.Fatal(err)
+	}
 	// Output:
 	// handler says NotFound
 	// call to queue "accounts": handler: no account 42

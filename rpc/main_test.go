@@ -91,7 +91,7 @@ func (w *world) serve(queue string, h rpc.Handler, opts ...rpc.ServeOption) *ser
 		defer close(s.done)
 		s.err = rpc.Serve(ctx, s.client, queue, h, opts...)
 	}()
-	w.t.Cleanup(func() { s.end() })
+	w.t.Cleanup(func() { _ = s.end() }) // a test that minds has looked
 	w.await(func() bool { return w.describe(queue).Summary.Consumers > 0 || s.ended() })
 	return s
 }

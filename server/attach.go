@@ -264,12 +264,13 @@ func (r *receiver) execute(l *link, c *command) error {
 			l.answer(r.st, c.tag, frames.EventAck, ackResponse(r.s, fx))
 		}
 		return err
+	default:
+		event, answer, err := r.s.cold(&r.tx, l.session, r.st, c)
+		if err == nil && !c.quiet {
+			l.answer(r.st, c.tag, event, answer)
+		}
+		return err
 	}
-	event, answer, err := r.s.cold(&r.tx, l.session, r.st, c)
-	if err == nil && !c.quiet {
-		l.answer(r.st, c.tag, event, answer)
-	}
-	return err
 }
 
 // cold does a verb that is not hot.
@@ -300,8 +301,9 @@ func (s *Server) cold(tx *engine.Tx, id queue.SessionID, st *stream, c *command)
 			})
 	case frames.VerbLogin:
 		return 0, nil, errProtocol
+	default:
+		return 0, nil, invalid("the frame names no verb that this switch knows; use protocol version %d", protocolVersion)
 	}
-	return 0, nil, invalid("the frame names no verb that this switch knows; use protocol version %d", protocolVersion)
 }
 
 // frameVerb decodes a verb's request and does it.

@@ -43,7 +43,8 @@ func (s *Server) Close() error {
 	return s.Shutdown(ctx)
 }
 
-// beginShutdown starts the drain, unless it has begun.
+// beginShutdown begins the drain, unless it has begun: when it returns, nothing
+// new is let in.
 func (s *Server) beginShutdown(bound time.Duration) *shutdown {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,15 +54,15 @@ func (s *Server) beginShutdown(bound time.Duration) *shutdown {
 	now := make(chan struct{})
 	d := &shutdown{hurry: sync.OnceFunc(func() { close(now) }), now: now, done: make(chan struct{})}
 	s.shutdown = d
+	s.log.Info("draining", "bound", bound)
+	s.health.Shutdown()
+	s.announce(bound)
 	go s.drain(d, bound) // Shutdown and ListenAndServe wait for it
 	return d
 }
 
 func (s *Server) drain(d *shutdown, bound time.Duration) {
 	defer close(d.done)
-	s.log.Info("draining", "bound", bound)
-	s.health.Shutdown()
-	s.announce(bound)
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {

@@ -46,7 +46,11 @@ func (sh *shell) call(c *cli.Context) error {
 	if req.Body, err = sh.body(c); err != nil {
 		return err
 	}
-	opts := []rpc.CallOption{rpc.CreateQueue(client.QueueOptions{}), rpc.WithMaxAttempts(int(c.Uint("max-attempts")))}
+	attempts, err := maxAttempts(c)
+	if err != nil {
+		return err
+	}
+	opts := []rpc.CallOption{rpc.CreateQueue(client.QueueOptions{}), rpc.WithMaxAttempts(attempts)}
 	if c.Bool("fail-fast") {
 		opts = append(opts, rpc.RequireServer())
 	}

@@ -64,10 +64,13 @@ func queueOptions(c *cli.Context) (client.QueueOptions, error) {
 		MaxMessages:     c.Uint64("max-messages"),
 		MaxBytes:        size(c, "max-bytes"),
 		MaxAge:          duration(c, "max-age"),
-		MaxAttempts:     int(c.Uint("max-attempts")),
 		DeadLetterQueue: c.String("dead-letter-queue"),
 		NoDeadLetter:    c.Bool("no-dead-letter"),
 		Lease:           duration(c, "lease"),
+	}
+	var err error
+	if o.MaxAttempts, err = maxAttempts(c); err != nil {
+		return o, err
 	}
 	switch d := c.String("durability"); d {
 	case "":

@@ -24,8 +24,8 @@ func (sh *shell) diagnosticsCommand() *cli.Command {
 			if _, err := sh.words(c); err != nil {
 				return err
 			}
-			if c.Uint("messages") < 1 {
-				return usage("--messages 0: at least 1")
+			if n := c.Uint("messages"); n < 1 || n > mostShown {
+				return usage("--messages %d: from 1 to %d", n, mostShown)
 			}
 			return sh.withAdmin(c, func(a *client.Admin) error {
 				d, err := a.Diagnostics(c.Context, int(c.Uint("messages")))

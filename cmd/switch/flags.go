@@ -95,6 +95,18 @@ func bodyFlags() []cli.Flag {
 	}
 }
 
+// mostAttempts is the protocol's limit.
+const mostAttempts = 1_000_000
+
+// maxAttempts reads --max-attempts; zero leaves it to the queue.
+func maxAttempts(c *cli.Context) (int, error) {
+	n := c.Uint("max-attempts")
+	if n > mostAttempts {
+		return 0, usage("--max-attempts %d: at most %d", n, mostAttempts)
+	}
+	return int(n), nil
+}
+
 // headers reads the --header flags.
 func headers(c *cli.Context) (map[string]string, error) {
 	h := map[string]string{}

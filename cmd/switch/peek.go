@@ -27,8 +27,8 @@ func (sh *shell) peekCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if c.Uint("count") < 1 {
-				return usage("--count 0: at least 1")
+			if n := c.Uint("count"); n < 1 || n > mostShown {
+				return usage("--count %d: from 1 to %d", n, mostShown)
 			}
 			return sh.withAdmin(c, func(a *client.Admin) error {
 				ms, err := a.Peek(c.Context, words[0], int(c.Uint("count")))
@@ -40,6 +40,9 @@ func (sh *shell) peekCommand() *cli.Command {
 		},
 	}
 }
+
+// mostShown is how many messages of a queue the switch shows.
+const mostShown = 1000
 
 func (sh *shell) printMessages(ms []client.MessageInfo) error {
 	switch {

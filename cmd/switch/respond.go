@@ -65,20 +65,20 @@ func (sh *shell) respond(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, how := echo, "echo"
+	handler, with := echo, "--echo"
 	if argv != nil {
 		p, err := newProgram(argv, c.String("addr"), largestBody, sh.err)
 		if err != nil {
 			return err
 		}
-		handler, how = p.handle, strings.Join(argv, " ")
+		handler, with = p.handle, argv[0] // its arguments are nobody else's business
 	}
 	cl, err := sh.dial(c, log)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = cl.Close() }() // what it would tell has been told
-	log.Info("serving", "queue", queue, "addr", c.String("addr"), "with", how, "concurrency", concurrency)
+	log.Info("serving", "queue", queue, "addr", c.String("addr"), "with", with, "concurrency", concurrency)
 	return rpc.Serve(c.Context, cl, queue, handler,
 		rpc.Concurrency(concurrency),
 		rpc.Lease(duration(c, "lease")),

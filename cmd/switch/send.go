@@ -71,7 +71,6 @@ type sent struct {
 func (sh *shell) message(c *cli.Context) (m client.Message, err error) {
 	m = client.Message{
 		Timeout:         duration(c, "timeout"),
-		MaxAttempts:     int(c.Uint("max-attempts")),
 		RequireConsumer: c.Bool("fail-fast"),
 		CorrelationID:   c.String("correlation-id"),
 	}
@@ -83,6 +82,9 @@ func (sh *shell) message(c *cli.Context) (m client.Message, err error) {
 	}
 	if c.Bool("create") {
 		m.Create = &client.QueueOptions{}
+	}
+	if m.MaxAttempts, err = maxAttempts(c); err != nil {
+		return m, err
 	}
 	if m.Headers, err = headers(c); err != nil {
 		return m, err

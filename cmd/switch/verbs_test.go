@@ -36,6 +36,9 @@ func TestCallNames(t *testing.T) {
 		d.start(t, "serve", "--echo", "--", name)
 		d.run(t, "call", "--body", "x", "--", name).want(t, 0, "x")
 	}
+	for _, name := range []string{"help", "h", "list", "-"} {
+		d.run(t, "call", name, "--body", "x").want(t, 0, "x")
+	}
 	d.run(t, "call", "").says(t, 2, "QUEUE is empty")
 	d.run(t, "call", "a\nb").says(t, 67, "control character")
 }
@@ -257,6 +260,7 @@ func TestCreateDescribe(t *testing.T) {
 	d.run(t, "create", "x", "--no-dead-letter", "--dead-letter-queue", "y").says(t, 2, "exclude each other")
 	d.run(t, "create", "x", "--lease", "1ms").says(t, 67, "lease")
 	d.run(t, "create", "tmp.x").says(t, 67, "tmp.")
+	d.run(t, "create", "x", "--max-attempts", "4294967297").says(t, 2, "at most 1000000")
 	d.run(t, "create").says(t, 2, "QUEUE is missing")
 }
 
@@ -290,7 +294,7 @@ func TestPeekAckPurgeDestroy(t *testing.T) {
 	}
 	d.run(t, "purge", "foo").says(t, 0, "0 messages taken off foo")
 	d.run(t, "peek", "foo").want(t, 0, "")
-	d.run(t, "peek", "foo", "-n", "0").says(t, 2, "at least 1")
+	d.run(t, "peek", "foo", "-n", "0").says(t, 2, "from 1 to 1000")
 	d.run(t, "send", "foo", "--body", "x").says(t, 0)
 	d.run(t, "destroy", "foo").says(t, 0, "foo destroyed, with 1 message\n")
 	d.run(t, "destroy", "foo").says(t, 69, "foo")
@@ -343,16 +347,25 @@ func TestErrorsAsJSON(t *testing.T) {
 	d := startDaemon(t)
 	type doc struct {
 		Error struct {
-			Exit                  int
-			Code, Reason, Message string
+			Exit                          int
+			Code, Reason, Message, Origin string
 		}
 	}
-	r := d.run(t, "describe", "nope", "-o", "json")
-	var got doc
-	if err := json.Unmarshal([]byte(r.err), &got); err != nil {
-		t.Fatalf("%v in %s", err, r.err)
+	read := func(r result) doc {
+		t.Helper()
+		var got doc
+		if err := json.Unmarshal([]byte(r.err), &got); err != nil {
+			t.Fatalf("%v in %s", err, r.err)
+		}
+		return got
 	}
-	e := got.Error
+	d.serveShell(t, "foo", "echo no such thing >&2; exit 69")
+	r := d.run(t, "call", "foo", "-o", "json")
+	if e := read(r).Error; r.code != 69 || e.Code != "NOT_FOUND" || e.Reason != "" || e.Origin != "handler" || !strings.Contains(e.Message, "no such thing") {
+		t.Errorf("exit %d, %s", r.code, r.err)
+	}
+	r = d.run(t, "describe", "nope", "-o", "json")
+	e := read(r).Error
 	if r.code != 69 || e.Exit != 69 || e.Code != "NOT_FOUND" || e.Reason != "QUEUE_NOT_FOUND" || !strings.Contains(e.Message, "nope") {
 		t.Errorf("exit %d, %s", r.code, r.err)
 	}
