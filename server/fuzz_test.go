@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,8 +141,10 @@ type streamer struct {
 	*game
 	stream grpc.ClientStream
 	cancel context.CancelFunc
-	token  string
 	tag    uint64
+
+	mu    sync.Mutex // guards token and seen: a superseded stream is still read
+	token string
 }
 
 // open opens a stream, for a new session or the one before.
@@ -159,7 +162,9 @@ func (a *streamer) open(resume bool) {
 	a.t.Cleanup(cancel)
 	login := &pb.LoginRequest{TtlMs: time.Hour.Milliseconds(), AnswersReceived: a.program.uint64()}
 	if resume {
+		a.mu.Lock()
 		login.Session = a.token
+		a.mu.Unlock()
 	}
 	if a.program.upTo(8) != 7 { // or the first frame is something else
 		_ = stream.SendMsg(framesOf(frameOf(0, login)))
@@ -174,15 +179,21 @@ func (a *streamer) read(stream grpc.ClientStream) {
 		if stream.RecvMsg(&res) != nil {
 			return
 		}
-		for _, f := range res.GetFrames() {
-			switch {
-			case f.GetDelivery() != nil:
-				a.seen.all(f.GetDelivery())
-			case f.GetLogin() != nil:
-				a.token = f.GetLogin().GetSession()
-			case f.GetCreate() != nil:
-				a.seen.queues = append(a.seen.queues, f.GetCreate().GetQueue())
-			}
+		a.note(&res)
+	}
+}
+
+func (a *streamer) note(res *pb.AttachResponse) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range res.GetFrames() {
+		switch {
+		case f.GetDelivery() != nil:
+			a.seen.all(f.GetDelivery())
+		case f.GetLogin() != nil:
+			a.token = f.GetLogin().GetSession()
+		case f.GetCreate() != nil:
+			a.seen.queues = append(a.seen.queues, f.GetCreate().GetQueue())
 		}
 	}
 }
@@ -206,7 +217,9 @@ func (a *streamer) step() {
 		req := &pb.AttachRequest{AnswersReceived: p.uint64()}
 		for range 1 + p.upTo(5) {
 			a.tag += uint64(p.upTo(3)) // an old tag, the next, or one further
+			a.mu.Lock()
 			f := frameOf(a.tag, p.verb(&a.seen))
+			a.mu.Unlock()
 			f.Quiet = p.upTo(2) == 0
 			req.Frames = append(req.Frames, f)
 		}

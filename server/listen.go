@@ -75,7 +75,9 @@ func (s *Server) InProcess() *grpc.ClientConn {
 			panic("in-process connection: " + err.Error()) // the target is a constant
 		}
 		s.local.conn = conn
-		s.serve(l)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.serveLocked(l)
 	})
 	return s.local.conn
 }

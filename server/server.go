@@ -162,7 +162,7 @@ func (s *Server) ListenAndServe(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	for _, l := range s.listeners {
-		s.serve(l)
+		s.serveLocked(l)
 	}
 	s.mu.Unlock()
 	select {
@@ -176,8 +176,12 @@ func (s *Server) ListenAndServe(ctx context.Context) error {
 	}
 }
 
-// serve runs the accept loop of one listener until the gRPC server stops.
-func (s *Server) serve(l net.Listener) {
+// serveLocked runs the accept loop of one listener until the gRPC server stops.
+// Once a shutdown has begun it does nothing: nobody would wait for the loop.
+func (s *Server) serveLocked(l net.Listener) {
+	if s.shutdown != nil {
+		return
+	}
 	s.serving.Add(1)
 	go func() { // the accept loop; Close waits for it
 		defer s.serving.Done()
