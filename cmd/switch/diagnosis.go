@@ -30,7 +30,7 @@ type healthGroup struct {
 // The sections, what needs somebody's attention first.
 var healthGroups = []healthGroup{
 	{"Called but never started", func(q client.QueueDiagnosis) bool { return q.Health == client.HealthNeverStarted }},
-	{"Stopped: served once, and by nobody now", func(q client.QueueDiagnosis) bool { return q.Health == client.HealthStopped }},
+	{"Stopped: whoever served it is lost or gone", func(q client.QueueDiagnosis) bool { return q.Health == client.HealthStopped }},
 	{"Stuck: all its servers have held on for longer than a lease", func(q client.QueueDiagnosis) bool { return q.Health == client.HealthStuck }},
 	{"Running", func(q client.QueueDiagnosis) bool { return q.Health == client.HealthRunning }},
 }

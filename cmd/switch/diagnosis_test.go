@@ -56,7 +56,7 @@ Called but never started
       send:2@h sent it; it is to be tried again later; attempt 2
     and 1 more
 
-Stopped: served once, and by nobody now
+Stopped: whoever served it is lost or gone
   stopped: 1 being worked on (1 B); served by serve:3@h, whose connection is lost
     0-1-3  1.0s ago  "\x1b"
       call:4@h is gone, and nobody waits for the reply; serve:3@h has held it for 900ms, and its

@@ -175,7 +175,7 @@ func alive(pid int) bool {
 func TestServerDrains(t *testing.T) {
 	d := startDaemon(t)
 	held := filepath.Join(t.TempDir(), "go")
-	server := d.serveShell(t, "foo", `cat; until [ -e `+held+` ]; do sleep 0.01; done`, "--concurrency", "1")
+	server := d.serveShell(t, "foo", `cat; until [ -e `+held+` ] || ! [ -d `+filepath.Dir(held)+` ]; do sleep 0.01; done`, "--concurrency", "1")
 	first, second := d.start(t, "call", "foo", "--body", "1"), d.start(t, "call", "foo", "--body", "2")
 	eventually(t, "one request at work and one that waits", func() bool {
 		return strings.Contains(d.run(t, "diagnostics").out, "foo: 1 waiting, 1 being worked on")

@@ -161,6 +161,22 @@ func TestRecvAcksWhatIsWritten(t *testing.T) {
 	d.run(t, "recv", "foo").want(t, 0, "precious")
 }
 
+// TestRecvIntoAClosedPipe: who reads no more has not taken the message.
+func TestRecvIntoAClosedPipe(t *testing.T) {
+	d := startDaemon(t)
+	d.run(t, "send", "foo", "--create", "--body", "precious").says(t, 0)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	cmd := command([]string{"SWITCH_ADDR=" + d.addr}, "switch", "recv", "foo")
+	cmd.Stdout = w
+	launch(t, cmd).wait(t).want(t, 141, "")
+	d.run(t, "recv", "foo", "--wait", "5s").want(t, 0, "precious") // less than the grace
+}
+
 func TestRecvTakesTheRest(t *testing.T) {
 	d := startDaemon(t)
 	for range 40 {
