@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -46,180 +47,6 @@ func TestRequestWaitsUntilSomebodyServes(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	})
-}
-
-// TestErrorsSayWhoSpoke has one row for each way in which a call can fail
-// without anybody's line being cut.
-func TestErrorsSayWhoSpoke(t *testing.T) {
-	bg := context.Background()
-	for _, c := range []struct {
-		name   string
-		ctx    func() (context.Context, context.CancelFunc) // nil: background
-		setup  func(w *world)
-		during func(w *world) // once the request is in the queue
-		opts   []rpc.CallOption
-		origin rpc.Origin
-		code   codes.Code
-		is     error
-		text   string
-	}{
-		{name: "context over before",
-			ctx: func() (context.Context, context.CancelFunc) {
-				ctx, stop := context.WithCancel(bg)
-				stop()
-				return ctx, stop
-			},
-			origin: rpc.OriginLocal, code: codes.Canceled, is: context.Canceled, text: "not sent"},
-		{name: "deadline",
-			ctx:    func() (context.Context, context.CancelFunc) { return context.WithTimeout(bg, 2*time.Second) },
-			setup:  func(w *world) { w.create("q", client.QueueOptions{}) },
-			origin: rpc.OriginLocal, code: codes.DeadlineExceeded, is: context.DeadlineExceeded, text: "no reply within 2s"},
-		{name: "caller closed",
-			setup:  func(w *world) { w.create("q", client.QueueOptions{}) },
-			during: func(w *world) { w.caller.Close() },
-			origin: rpc.OriginLocal, code: codes.Canceled, is: client.ErrClosed},
-		{name: "client closed",
-			setup:  func(w *world) { w.create("q", client.QueueOptions{}) },
-			during: func(w *world) { w.client.Close() },
-			origin: rpc.OriginLocal, code: codes.Canceled, is: client.ErrClosed},
-		{name: "no queue",
-			origin: rpc.OriginSwitch, code: codes.NotFound, is: client.ErrQueueNotFound},
-		{name: "no server",
-			setup:  func(w *world) { w.create("q", client.QueueOptions{}) },
-			opts:   []rpc.CallOption{rpc.RequireServer()},
-			origin: rpc.OriginSwitch, code: codes.Unavailable, is: client.ErrNoConsumer},
-		{name: "queue full",
-			setup: func(w *world) {
-				w.create("q", client.QueueOptions{MaxMessages: 1})
-				if _, err := w.client.Send(bg, "q", client.Message{}); err != nil {
-					w.t.Fatal(err)
-				}
-			},
-			origin: rpc.OriginSwitch, code: codes.ResourceExhausted, is: client.ErrQueueFull},
-		{name: "dropped as the oldest",
-			setup: func(w *world) {
-				w.create("q", client.QueueOptions{MaxMessages: 1, Overflow: client.DropOldest})
-			},
-			during: func(w *world) {
-				if _, err := w.client.Send(bg, "q", client.Message{}); err != nil {
-					w.t.Fatal(err)
-				}
-			},
-			origin: rpc.OriginSwitch, code: codes.ResourceExhausted, is: client.ErrDropped},
-		{name: "expired in the queue before the caller's own deadline",
-			setup:  func(w *world) { w.create("q", client.QueueOptions{MaxAge: time.Second}) },
-			origin: rpc.OriginSwitch, code: codes.DeadlineExceeded, is: client.ErrExpired},
-		{name: "expired counts as the deadline",
-			setup:  func(w *world) { w.create("q", client.QueueOptions{MaxAge: time.Second}) },
-			origin: rpc.OriginSwitch, code: codes.DeadlineExceeded, is: context.DeadlineExceeded},
-		{name: "purged",
-			setup: func(w *world) { w.create("q", client.QueueOptions{}) },
-			during: func(w *world) {
-				if _, err := w.client.Admin().Purge(bg, "q"); err != nil {
-					w.t.Fatal(err)
-				}
-			},
-			origin: rpc.OriginSwitch, code: codes.Aborted, is: client.ErrPurged},
-		{name: "queue destroyed",
-			setup: func(w *world) { w.create("q", client.QueueOptions{}) },
-			during: func(w *world) {
-				if _, err := w.client.Destroy(bg, "q"); err != nil {
-					w.t.Fatal(err)
-				}
-			},
-			origin: rpc.OriginSwitch, code: codes.NotFound, is: client.ErrQueueDestroyed},
-		{name: "attempts exhausted",
-			setup: func(w *world) {
-				w.consume("q", client.QueueOptions{MaxAttempts: 3}, func(d *client.Delivery) error {
-					return d.Retry(bg, time.Second, "no luck")
-				})
-			},
-			origin: rpc.OriginSwitch, code: codes.Aborted, is: client.ErrAttemptsExhausted},
-		{name: "rejected",
-			setup: func(w *world) {
-				w.consume("q", client.QueueOptions{}, func(d *client.Delivery) error { return d.Reject(bg, "poison") })
-			},
-			origin: rpc.OriginSwitch, code: codes.Aborted, is: client.ErrRejected, text: "poison"},
-		{name: "handler's status",
-			setup: func(w *world) {
-				w.serve("q", func(context.Context, *rpc.Request) ([]byte, error) {
-					return nil, status.Error(codes.PermissionDenied, "not you")
-				})
-			},
-			origin: rpc.OriginHandler, code: codes.PermissionDenied, text: "not you"},
-		{name: "handler's plain error",
-			setup: func(w *world) {
-				w.serve("q", func(context.Context, *rpc.Request) ([]byte, error) { return nil, errors.New("disk on fire") })
-			},
-			origin: rpc.OriginHandler, code: codes.Unknown, text: "disk on fire"},
-		{name: "handler's panic",
-			setup: func(w *world) {
-				w.serve("q", func(context.Context, *rpc.Request) ([]byte, error) { panic("secret") })
-			},
-			origin: rpc.OriginHandler, code: codes.Internal, text: "panicked"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			fake(t, func(t *testing.T, w *world) {
-				if c.setup != nil {
-					c.setup(w)
-				}
-				ctx := bg
-				if c.ctx != nil {
-					var stop context.CancelFunc
-					ctx, stop = c.ctx()
-					defer stop()
-				}
-				call := w.call(ctx, "q", "body", c.opts...)
-				if c.during != nil {
-					w.await(func() bool { return w.describe("q").Summary.Waiting > 0 })
-					c.during(w)
-				}
-				wantError(t, (<-call).err, c.origin, c.code, c.is, c.text)
-			})
-		})
-	}
-}
-
-// wantError checks all that an error of a call has to say.
-func wantError(t *testing.T, err error, origin rpc.Origin, code codes.Code, is error, text string) {
-	t.Helper()
-	var e *rpc.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("%v is no *rpc.Error", err)
-	}
-	if e.Origin != origin || status.Code(err) != code || e.Queue != "q" {
-		t.Errorf("%v: origin %v, code %v, queue %q; want %v, %v", err, e.Origin, status.Code(err), e.Queue, origin, code)
-	}
-	if is != nil && !errors.Is(err, is) {
-		t.Errorf("%v: errors.Is does not find %v", err, is)
-	}
-	for _, part := range []string{`"q"`, origin.String(), text} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not say %q", err, part)
-		}
-	}
-}
-
-// consume consumes the queue with f, one delivery at a time, until the test ends.
-func (w *world) consume(queue string, o client.QueueOptions, f func(*client.Delivery) error) {
-	w.t.Helper()
-	c, _ := w.dial("consumer")
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { // the consumer; the cleanup waits for it
-		defer close(done)
-		for d, err := range c.Consume(ctx, queue, client.ConsumeOptions{Credit: 1, Create: &o}) {
-			if err == nil {
-				err = f(d)
-			}
-			if err != nil {
-				w.t.Errorf("consuming %s: %v", queue, err)
-				return
-			}
-		}
-	}()
-	w.t.Cleanup(func() { stop(); <-done })
-	w.await(func() bool { return w.describe(queue).Summary.Consumers > 0 })
 }
 
 func TestHandlerStatusKeepsDetails(t *testing.T) {
@@ -424,14 +251,23 @@ func TestCloseIsIdempotentAndFinal(t *testing.T) {
 	})
 }
 
-// TestRepliesMatchRequests lets 64 callers call at random, some of them too
-// impatient for the reply.
+// TestRepliesMatchRequests lets 64 callers call at random. Some are too impatient
+// for the reply, and some give up in the very moment in which it comes.
 func TestRepliesMatchRequests(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	fake(t, func(t *testing.T, w *world) {
+		var cancels sync.Map // from a request's token to its caller's cancel
 		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
-			time.Sleep(time.Duration(req.Body[0]) * time.Millisecond) // so that replies overtake each other
+			time.Sleep(time.Duration(req.Body[0]%16) * time.Millisecond) // so that replies overtake each other
+			if cancel, ok := cancels.Load(string(req.Body[:8])); ok {
+				go func() { // a caller that gives up while the reply is on its way; ends by itself
+					for range req.Body[1] {
+						runtime.Gosched()
+					}
+					cancel.(context.CancelFunc)()
+				}()
+			}
 			return req.Body, nil
 		})
 		var wg sync.WaitGroup
@@ -439,7 +275,7 @@ func TestRepliesMatchRequests(t *testing.T) {
 			wg.Go(func() { // one caller
 				r := rand.New(rand.NewPCG(seed, i))
 				for range 50 {
-					w.callAtRandom(r)
+					w.callAtRandom(r, &cancels)
 				}
 			})
 		}
@@ -451,12 +287,16 @@ func TestRepliesMatchRequests(t *testing.T) {
 	})
 }
 
-func (w *world) callAtRandom(r *rand.Rand) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+r.IntN(500))*time.Millisecond)
+func (w *world) callAtRandom(r *rand.Rand, cancels *sync.Map) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+r.IntN(20))*time.Millisecond)
 	defer cancel()
-	body := bytes.Repeat(binary.BigEndian.AppendUint64(nil, r.Uint64()), 1+r.IntN(2_500))
+	token := binary.BigEndian.AppendUint64(nil, r.Uint64())
+	body := bytes.Repeat(token, 1+r.IntN(2_500))
+	if r.IntN(2) == 0 {
+		cancels.Store(string(token), cancel)
+	}
 	switch reply, err := w.caller.Call(ctx, "q", body); {
-	case err != nil && status.Code(err) != codes.DeadlineExceeded:
+	case err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
 		w.t.Error(err)
 	case err == nil && !bytes.Equal(reply, body):
 		w.t.Errorf("the reply has %d bytes and is another's: the request had %d", len(reply), len(body))

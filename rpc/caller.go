@@ -103,7 +103,7 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	}
 	var left time.Duration // zero: no deadline
 	if deadline, ok := ctx.Deadline(); ok {
-		left = time.Until(deadline)
+		left = max(time.Until(deadline), 1) // it may be over already, a moment before ctx is
 		m.Timeout = travelling(left)
 	}
 	inbox, err := c.open(ctx)

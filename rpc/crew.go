@@ -67,50 +67,41 @@ func (c *crew) wakeLocked() {
 	}
 }
 
-// work does jobs until there is no use for it. The worker was woken.
+// work does jobs until there is no use for w. A new worker counts as woken.
 func (c *crew) work(w *worker) {
 	defer c.leave(w) // also when a handler ends the goroutine
-	for woken := true; woken; woken = <-w.wake {
-		for j := c.next(w, true); j != nil; j = c.next(w, false) {
+	j, stays := c.next(w, true)
+	for stays {
+		if j != nil {
 			j.run()
-		}
-		if !c.rest(w) {
-			return
+			j, stays = c.next(w, false)
+		} else if stays = <-w.wake; stays {
+			j, stays = c.next(w, true)
 		}
 	}
 }
 
-// next takes the job that has waited longest, and wakes another worker for the
-// rest. Nil: there is none, or none may begin.
-func (c *crew) next(w *worker, woken bool) *job {
+// next gives w the job that has waited longest, and wakes another worker for the
+// rest. Without a job, w is idle now, or is not to stay.
+func (c *crew) next(w *worker, woken bool) (j *job, stays bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.job = nil
 	if woken {
 		c.waking = false
 	}
-	if c.closed || len(c.waiting) == 0 {
-		return nil
-	}
-	w.job = c.firstWaitingLocked()
-	c.wakeLocked()
-	return w.job
-}
-
-// rest makes w idle, and says whether it stays.
-func (c *crew) rest(w *worker) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	switch {
-	case c.closed || len(c.idle) >= spareWorkers:
-		return false
-	case len(c.waiting) > 0 && !c.waking: // it came after next
-		c.waking = true
-		w.wake <- true
-		return true
+	case c.closed:
+		return nil, false
+	case len(c.waiting) > 0:
+		w.job = c.firstWaitingLocked()
+		c.wakeLocked()
+		return w.job, true
+	case len(c.idle) >= spareWorkers:
+		return nil, false
 	}
 	c.idle = append(c.idle, w)
-	return true
+	return nil, true
 }
 
 // firstWaitingLocked takes the job that has waited longest.

@@ -101,6 +101,43 @@ func TestCrewBeginsNothingOnceClosed(t *testing.T) {
 	})
 }
 
+func TestClosedCrewFinishesAndLeavesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		finish := make(chan struct{})
+		ran := 0
+		s, next := newJobs(func(context.Context, *Request) ([]byte, error) {
+			ran++
+			<-finish
+			return nil, nil
+		}, 1)
+		s.crew.do(next())
+		s.crew.do(next())
+		synctest.Wait()
+		s.crew.close()
+		close(finish)
+		<-s.crew.empty
+		if left := len(s.crew.takeWaiting()); ran != 1 || left != 1 {
+			t.Errorf("%d jobs ran and %d are left, want 1 and 1", ran, left)
+		}
+	})
+}
+
+// TestCrewMissesNoJob gives the only worker a job in the moment in which it is
+// about to rest, as often as it takes.
+func TestCrewMissesNoJob(t *testing.T) {
+	done := make(chan struct{})
+	s, next := newJobs(func(context.Context, *Request) ([]byte, error) {
+		done <- struct{}{}
+		return nil, nil
+	}, 1)
+	for range 50_000 {
+		s.crew.do(next())
+		<-done
+	}
+	s.crew.close()
+	<-s.crew.empty
+}
+
 func TestCrewForgetsWhatIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		finish := make(chan struct{})

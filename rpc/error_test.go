@@ -51,6 +51,22 @@ func TestHandlerThatNoticesTheDeadlineFirst(t *testing.T) {
 	}
 }
 
+func TestDeadlineTravelsInWholeMilliseconds(t *testing.T) {
+	for left, want := range map[time.Duration]time.Duration{
+		1:                                   time.Millisecond,
+		time.Millisecond - 1:                time.Millisecond,
+		time.Millisecond:                    2 * time.Millisecond,
+		2*time.Second - time.Microsecond:    2 * time.Second,
+		2 * time.Second:                     2*time.Second + time.Millisecond,
+		30 * 24 * time.Hour:                 30 * 24 * time.Hour,
+		365*24*time.Hour + time.Microsecond: 30 * 24 * time.Hour,
+	} {
+		if got := travelling(left); got != want {
+			t.Errorf("of %v travels %v, want %v", left, got, want)
+		}
+	}
+}
+
 func TestOriginsHaveNames(t *testing.T) {
 	if got, want := fmt.Sprint(Origin(0), OriginLocal, OriginTransport, OriginSwitch, OriginHandler), "unknown local transport switch handler"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -40,8 +40,8 @@ func (h withHeaders) applyToCall(m *client.Message) {
 
 // WithMaxAttempts bounds how often the request may be delivered. Zero means the
 // queue's max_attempts, which is 5 unless it was made otherwise. With 1 it runs
-// at most once: when the server that has it goes away, the caller is told at
-// once instead of being served by another.
+// at most once: as soon as the session of the server that has it has ended, the
+// caller is told, instead of being served by another.
 func WithMaxAttempts(n int) CallOption { return withMaxAttempts(n) }
 
 type withMaxAttempts int
