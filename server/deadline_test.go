@@ -94,6 +94,18 @@ var deadlineContracts = []contract{
 		w.getsNothing()
 		p.isTold("c", codes.DeadlineExceeded, pb.Reason_REASON_EXPIRED)
 	}},
+	{name: "G6_what_expires_as_a_server_gets_free_is_late", fake: true, play: func(s *scene) {
+		p, w := s.client("p"), s.client("w")
+		p.create("q", &pb.QueueOptions{LeaseMs: 5000, MaxAttempts: 1, NoDeadLetter: true})
+		replies := p.temporary()
+		p.send("q", "busy")
+		w.subscribe("q", 1)
+		w.gets("busy")
+		p.within("q", replies, "c", 5*time.Second)
+		s.pass(5 * time.Second) // both end in one instant
+		w.getsNothing()
+		p.isTold("c", codes.DeadlineExceeded, pb.Reason_REASON_EXPIRED)
+	}},
 	{name: "G6_a_late_reply_still_arrives", fake: true, play: func(s *scene) {
 		p, w := s.client("p"), s.client("w")
 		p.create("q", nil)

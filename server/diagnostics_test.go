@@ -28,7 +28,7 @@ func (s *scene) diagnosis(queue string) *pb.QueueDiagnosis {
 	return nil
 }
 
-// isHealthy looks at the health of queue q.
+// health says what the health of queue q should be.
 func (s *scene) health(want pb.Health) {
 	s.Helper()
 	if got := s.diagnosis("q").GetHealth(); got != want {

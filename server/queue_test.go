@@ -181,4 +181,17 @@ var queueContracts = []contract{
 			s.Errorf("told of %v", told)
 		}
 	}},
+	{name: "Require_consumer_fails_when_the_last_session_goes", play: func(s *scene) {
+		p, w := s.client("p"), s.client("w")
+		p.create("q", nil)
+		w.subscribe("q", 1)
+		p.send("q", "keeps w busy")
+		w.take()
+		must[*pb.SendResponse](p, &pb.SendRequest{Queue: "q", ReplyTo: p.temporary(), CorrelationId: "c", RequireConsumer: true})
+		w.logout()
+		s.has(p.isTold("c", codes.Unavailable, pb.Reason_REASON_NO_CONSUMER).GetMessage(), `"q"`)
+		if s.waiting("q") != 1 {
+			s.Error("what requires nobody does not wait")
+		}
+	}},
 }

@@ -73,10 +73,8 @@ var sessionContracts = []contract{
 		if s.isThere(queue) {
 			s.Error("the session goes on")
 		}
-		if _, err := s.tryLogin(s.Context(), &pb.LoginRequest{Session: p.session.GetSession()}); true {
-			f := s.isRefusal(err, codes.Unauthenticated, pb.Reason_REASON_SESSION_ENDED)
-			s.has(f.GetMessage(), "log in again")
-		}
+		_, err := s.tryLogin(s.Context(), &pb.LoginRequest{Session: p.session.GetSession()})
+		s.has(s.isRefusal(err, codes.Unauthenticated, pb.Reason_REASON_SESSION_ENDED).GetMessage(), "log in again")
 	}},
 	{name: "G7_its_end_is_one_step", fake: true, play: func(s *scene) {
 		p, dying, next := s.client("p"), s.mortal("dying"), s.client("next")
