@@ -16,8 +16,8 @@ func (s *State) Check() error {
 			}
 		}
 	}
-	if t.bytes != s.bytes {
-		return fmt.Errorf("bodies take %d bytes, the state says %d", t.bytes, s.bytes)
+	if t.bytes != s.bytes || t.resident != s.resident {
+		return fmt.Errorf("bodies take %d bytes and durable messages %d, the state says %d and %d", t.bytes, t.resident, s.bytes, s.resident)
 	}
 	if len(t.leases) != len(s.leases) {
 		return fmt.Errorf("%d leases in queues, %d in the table", len(t.leases), len(s.leases))
@@ -28,6 +28,7 @@ func (s *State) Check() error {
 // tally is what checkQueue counts, to be compared with what others say.
 type tally struct {
 	bytes, timers int
+	resident      int
 	leases        map[Lease]bool
 	sessions      map[*Session]int // leases
 	consumers     map[*Consumer]int
@@ -52,12 +53,15 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 		}
 	}
 	switch {
-	case counts != q.counts || bytes != q.bytes || requiring != q.requiring:
+	case counts != q.counts || bytes+q.spilledBytes != q.bytes || requiring != q.requiring:
 		return fmt.Errorf("has %v messages of %d bytes, says %v of %d", counts, bytes, q.counts, q.bytes)
 	case len(q.returned) > 0 && q.waiting.head != nil && !last.IsZero() && !q.returned.oldestBefore(q.waiting.head):
 		return fmt.Errorf("a returned message is younger than a first one")
 	}
 	t.bytes += bytes
+	if err := s.checkDisk(q, bytes, t); err != nil {
+		return err
+	}
 	for _, c := range q.consumers {
 		if c.Queue != q || c.ended || s.sessions[c.Session.ID] != c.Session {
 			return fmt.Errorf("consumer %d does not belong to it", c.ID)
@@ -69,8 +73,41 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 		if c.pull != nil && c.pull.taken > 0 {
 			continue // the Pull is about to be answered, and may leave the rest
 		}
-		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.expired(s.now) {
+		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.expired(s.now) && (q.id == 0 || m.ID.Sequence <= s.synced) {
 			return fmt.Errorf("message %v waits beside the idle consumer %d", m.ID, c.ID)
+		}
+	}
+	return nil
+}
+
+// checkDisk looks at what a durable queue has beside its messages in memory.
+func (s *State) checkDisk(q *Queue, bytes int, t *tally) error {
+	if (q.id != 0) != (q.Options.Durability == Durable) || q.id != 0 && s.stored[q.id] != q {
+		return fmt.Errorf("its number on disk is %d", q.id)
+	}
+	if q.id == 0 {
+		return nil
+	}
+	t.resident += bytes + messageCost*(q.count()-q.spilled)
+	if q.timer.pos != 0 {
+		t.timers++
+	}
+	last := uint64(0)
+	for _, r := range q.runs {
+		if r.first <= last || r.last < r.first || r.last > s.sequence {
+			return fmt.Errorf("its runs are %v", q.runs)
+		}
+		last = r.last
+	}
+	switch {
+	case q.resident != bytes+messageCost*(q.count()-q.spilled):
+		return fmt.Errorf("%d messages of %d bytes are in memory, and take %d", q.count()-q.spilled, bytes, q.resident)
+	case q.spilled < 0 || q.spilledBytes < 0 || (q.spilled > 0) != (len(q.runs) > 0):
+		return fmt.Errorf("%d messages of %d bytes are spilled to %v", q.spilled, q.spilledBytes, q.runs)
+	}
+	for m := q.waiting.head; m != nil; m = m.next {
+		if q.spilledAt(m.ID.Sequence) || m.next != nil && !m.ID.Before(m.next.ID) {
+			return fmt.Errorf("message %v is out of order, or is where spilled ones are", m.ID)
 		}
 	}
 	return nil

@@ -78,7 +78,7 @@ func (op *Subscribe) apply(s *State, fx *Effects) error {
 	}
 	q, err := s.queue(op.Queue)
 	if err != nil && op.Create {
-		q, err = s.make(op.Queue, op.CreateOptions, sess.Name)
+		q, err = s.make(op.Queue, op.CreateOptions, sess.Name, fx)
 		fx.Created = err == nil
 	}
 	if err != nil {
@@ -94,6 +94,7 @@ func (op *Subscribe) apply(s *State, fx *Effects) error {
 	sess.consumers = append(sess.consumers, c)
 	q.consumers = append(q.consumers, c)
 	q.served = true
+	s.changed(sess)
 	fx.Queue, fx.Consumer = q, c
 	s.wake(c, fx)
 	return nil
@@ -122,6 +123,7 @@ func (op *Subscribe) resume(s *State, sess *Session, fx *Effects) error {
 		return err
 	}
 	op.tune(c)
+	s.changed(sess)
 	fx.Queue, fx.Consumer = c.Queue, c
 	if op.AfterLease != 0 {
 		c.repeat(op.AfterLease, fx)
@@ -170,6 +172,7 @@ func (s *State) end(c *Consumer) {
 	}
 	c.Queue.consumers = remove(c.Queue.consumers)
 	c.Session.consumers = remove(c.Session.consumers)
+	s.changed(c.Session)
 	if c.holding > 0 {
 		c.Session.ending = append(c.Session.ending, c)
 	}
@@ -277,11 +280,14 @@ func (s *State) wake(c *Consumer, fx *Effects) {
 func (s *State) dispatch(q *Queue, fx *Effects) {
 	for !s.draining || q.Owner != nil {
 		c, m := q.ready.head, q.first()
+		if c == nil || m == nil {
+			break
+		}
 		switch {
-		case c == nil || m == nil:
-			return
 		case m.expired(s.now):
 			s.expire(m, fx)
+		case q.id != 0 && m.ID.Sequence > s.synced:
+			return // Synced comes back
 		case !c.open() || !c.fits(len(m.Body)):
 			q.ready.remove(c)
 		default:
@@ -291,6 +297,9 @@ func (s *State) dispatch(q *Queue, fx *Effects) {
 				q.ready.push(c)
 			}
 		}
+	}
+	if len(q.runs) > 0 {
+		s.readAhead(q, fx)
 	}
 }
 

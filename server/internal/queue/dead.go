@@ -43,7 +43,7 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 	d := s.queues[q.Options.DeadLetterQueue]
 	if d == nil {
 		var err error
-		d, err = s.make(q.Options.DeadLetterQueue, Options{Overflow: DropOldest, MaxAttempts: MaxAttempts, NoDeadLetter: true}, "switch")
+		d, err = s.make(q.Options.DeadLetterQueue, Options{Durability: q.Options.Durability, Overflow: DropOldest, MaxAttempts: MaxAttempts, NoDeadLetter: true}, "switch", fx)
 		if err != nil { // no room for one more queue: counted above, and traced
 			return
 		}
@@ -59,7 +59,7 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 		Header{HeaderDeadReason, why.Error()},
 		Header{HeaderDeadAttempts, strconv.Itoa(attempts)},
 		Header{HeaderDeadID, m.ID.String()})
-	s.makeRoom(d, len(m.Body), fx)
+	s.makeRoom(d, 1, len(m.Body), fx)
 	d.counters.Sent++
 	s.enqueue(s.message(Message{ID: s.newID(), Body: m.Body, Headers: hs, CorrelationID: m.CorrelationID,
 		Sender: m.Sender, Sent: s.now, Expires: expiry(s.now, 0, d.Options.MaxAge), maxAttempts: d.Options.MaxAttempts}), d, fx)
@@ -70,7 +70,7 @@ func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 	s.note(kind, m, why)
 	to := s.replyQueue(m)
 	c := m.holder
-	s.remove(m)
+	s.remove(m, fx)
 	if to != nil {
 		s.answer(to, s.message(Message{CorrelationID: m.CorrelationID, Failure: &Failure{Err: why}, Sender: "switch"}), fx)
 	}
@@ -83,7 +83,7 @@ func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 func (s *State) discard(m *Message, kind EventKind, fx *Effects) {
 	s.note(kind, m, nil)
 	c := m.holder
-	s.remove(m)
+	s.remove(m, fx)
 	if c != nil {
 		s.wake(c, fx)
 	}

@@ -14,11 +14,16 @@ type Effects struct {
 	Refused        []Refusal   // Ack, Nack, Extend of several leases
 	ReplyQueueGone bool        // Reply
 	Cancel         CancelState // Cancel
+	Sync           bool        // the answer waits until Changes are on disk
 
 	// What others are to be told.
 	Deliveries     []Delivery
 	ConsumersEnded []ConsumerEnded
 	SessionsEnded  []SessionEnded
+
+	// What a store is to keep, and to bring.
+	Changes []Change
+	Loads   []Load
 }
 
 // Refusal says why one lease of a list was refused.
@@ -66,10 +71,13 @@ func (e *Effects) reset() {
 	clear(e.ConsumersEnded)
 	clear(e.SessionsEnded)
 	clear(e.Refused)
+	clear(e.Changes)
 	*e = Effects{
 		Refused:        e.Refused[:0],
 		Deliveries:     e.Deliveries[:0],
 		ConsumersEnded: e.ConsumersEnded[:0],
 		SessionsEnded:  e.SessionsEnded[:0],
+		Changes:        e.Changes[:0],
+		Loads:          e.Loads[:0],
 	}
 }

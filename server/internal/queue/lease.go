@@ -111,6 +111,7 @@ func (op *Ack) apply(s *State, fx *Effects) error {
 			return err
 		}
 	}
+	fx.Sync = op.Sync
 	err := s.forLeases(op.Session, op.Leases, fx, func(m *Message) { s.done(m, MessageAcked, fx) })
 	if err != nil || through == nil {
 		return err
@@ -207,6 +208,10 @@ func (s *State) giveBack(m *Message, how comeback, fx *Effects) {
 		return
 	}
 	s.note(MessageReturned, m, how.why)
+	if how.counts && m.queue.id != 0 {
+		m.attemptsStored = true
+		fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: m.queue, Message: m})
+	}
 	c := s.unlease(m)
 	if !how.counts {
 		m.Attempts--

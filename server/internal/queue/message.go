@@ -31,6 +31,8 @@ type Message struct {
 	requireConsumer bool
 	callerGone      bool // it had a caller, whose session ended
 	seated          bool // it has been in queue.waiting; it returns to queue.returned
+	request         bool // it is stored as one that somebody waits for in person
+	attemptsStored  bool // so are its Attempts, beside it
 	state           messageState
 
 	next, prev *Message // in queue.waiting, while waiting
@@ -83,6 +85,21 @@ func (c *chain) push(m *Message) {
 		c.tail.next = m
 	}
 	c.tail = m
+}
+
+// insert puts m behind after; nil means first.
+func (c *chain) insert(after, m *Message) {
+	if after == c.tail {
+		c.push(m)
+		return
+	}
+	m.prev, m.next = after, c.head
+	if after == nil {
+		c.head = m
+	} else {
+		m.next, after.next = after.next, m
+	}
+	m.next.prev = m
 }
 
 func (c *chain) remove(m *Message) {

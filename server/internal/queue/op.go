@@ -115,6 +115,7 @@ type Ack struct {
 	Leases   []Lease
 	Consumer ConsumerID // with Through
 	Through  Lease      // all leases of Consumer up to this one; zero: none
+	Sync     bool       // answer once it is on disk
 }
 
 // NackKind says what becomes of a message that was not handled.
@@ -163,8 +164,9 @@ type Cancel struct {
 
 // Purge takes messages off a queue: all that wait, or those of IDs.
 type Purge struct {
-	Queue string
-	IDs   []ID
+	Queue  string
+	IDs    []ID
+	Stored []Stored // those of IDs that were on disk alone
 }
 
 // Tick does what is due: leases and messages end, delays pass, sessions end.

@@ -70,7 +70,7 @@ func TestWindow(t *testing.T) {
 					t.Fatalf("base %d, seed %d, step %d: %d after %d was message %d, want %d", base, seed, step, sequence, high, first, sent[sequence])
 				case !tooOld && first == 0:
 					high, sent[sequence] = max(high, sequence), step+1
-					s.remember("p", sequence, ID{Sequence: step + 1})
+					s.remember("p", sequence, step+1, false)
 				}
 			}
 		}

@@ -16,6 +16,11 @@ type producer struct {
 	seen  Instant
 
 	prev, next *producer // in State.quiet
+
+	// What of it a store keeps.
+	stored             bool
+	dirty              bool   // it is in State.dirt
+	dirtyLow, dirtyTop uint64 // sequences that changed since
 }
 
 func checkProducer(name string) error {
@@ -43,7 +48,14 @@ func (s *State) repeated(name string, sequence uint64) (uint64, error) {
 }
 
 // remember notes that a producer's new sequence made a message.
-func (s *State) remember(name string, sequence uint64, id ID) {
+func (s *State) remember(name string, sequence, message uint64, durable bool) {
+	p := s.rememberAt(name, sequence, message, s.now)
+	if durable {
+		s.rememberOnDisk(p, sequence)
+	}
+}
+
+func (s *State) rememberAt(name string, sequence, message uint64, seen Instant) *producer {
 	p := s.producers[name]
 	if p == nil {
 		if len(s.producers) >= s.limits.Producers {
@@ -58,9 +70,10 @@ func (s *State) remember(name string, sequence uint64, id ID) {
 	for h := s.quiet.head; h != nil && s.now.Sub(h.seen) > s.limits.ProducerSilence; h = s.quiet.head {
 		s.forgetProducer(h.name)
 	}
-	p.seen = s.now
+	p.seen = seen
 	s.quiet.push(p)
-	p.note(sequence, id.Sequence)
+	p.note(sequence, message)
+	return p
 }
 
 func (p *producer) note(sequence, id uint64) {
@@ -97,6 +110,9 @@ func (s *State) forgetProducer(name string) {
 	if p := s.producers[name]; p != nil {
 		s.quiet.remove(p)
 		delete(s.producers, name)
+		if p.stored {
+			s.dirt.producersGone = append(s.dirt.producersGone, name)
+		}
 	}
 }
 

@@ -13,11 +13,12 @@ type Queue struct {
 	Options Options
 	Made    Instant
 
-	waiting   chain    // first deliveries, in the order of their Sends
-	returned  returned // redeliveries, all older than waiting
-	out       chain    // leased and delayed, in the order in which they left
-	counts    [messages]int
-	bytes     int
+	waiting  chain    // first deliveries, in the order of their Sends
+	returned returned // redeliveries, all older than waiting
+	out      chain    // leased and delayed, in the order in which they left
+	counts   [messages]int
+	bytes    int
+	disk
 	requiring int // waiting and delayed messages that need a consumer
 
 	consumers []*Consumer // by subscription, oldest first
@@ -30,6 +31,25 @@ type Queue struct {
 	counters Counters
 }
 
+// disk is what a durable queue has beside its messages in memory (spill.go).
+type disk struct {
+	id           uint64 // on disk; zero: the queue is in memory
+	last         uint64 // sequence of its newest message
+	erased       uint64 // nothing is loaded before this sequence is synced
+	waitsSync    bool   // it is in State.unsynced
+	dirty        bool   // it is in State.dirt
+	loading      bool   // a Load is under way
+	runs         []run  // where its spilled messages are, oldest first
+	spilled      int
+	spilledBytes int
+	resident     int     // what its messages take in memory
+	earliest     Instant // no message expires before; zero: none expires
+	// The look for expired messages among the spilled ones.
+	timer         timer
+	sweepNext     uint64 // sequence; zero: none is under way
+	sweepEarliest Instant
+}
+
 // Counters count since the queue was made.
 type Counters struct {
 	Sent, Delivered, Acked, Redelivered      uint64
@@ -39,12 +59,17 @@ type Counters struct {
 // Temporary reports whether a session owns q.
 func (q *Queue) Temporary() bool { return q.Owner != nil }
 
-func (q *Queue) count() int { return q.counts[waiting] + q.counts[delayed] + q.counts[leased] }
+func (q *Queue) count() int {
+	return q.counts[waiting] + q.counts[delayed] + q.counts[leased] + q.spilled
+}
 
-// first is the message that is delivered next.
+// first is the message that is delivered next; nil also while that is on disk.
 func (q *Queue) first() *Message {
-	if len(q.returned) > 0 {
+	switch {
+	case len(q.returned) > 0:
 		return q.returned[0]
+	case q.onDisk():
+		return nil
 	}
 	return q.waiting.head
 }
@@ -65,21 +90,22 @@ func (op *Create) apply(s *State, fx *Effects) error {
 				with("queue", op.Queue).with("option", f)
 		}
 		fx.Queue = q
+		fx.Sync = q.id > s.synced
 		return nil
 	}
 	if s.draining {
 		return errShuttingDown()
 	}
-	fx.Queue, err = s.make(op.Queue, op.Options, sess.Name)
+	fx.Queue, err = s.make(op.Queue, op.Options, sess.Name, fx)
 	fx.Created = err == nil
 	return err
 }
 
 // make makes a named queue that does not exist.
-func (s *State) make(name string, o Options, by string) (*Queue, error) {
+func (s *State) make(name string, o Options, by string, fx *Effects) (*Queue, error) {
 	q, err := s.newQueue(name, o)
 	if err == nil {
-		s.link(q, by)
+		s.link(q, by, fx)
 	}
 	return q, err
 }
@@ -94,8 +120,16 @@ func (s *State) newQueue(name string, o Options) (*Queue, error) {
 	return &Queue{Name: name, Options: o.withDefaults(name, &s.limits), Made: s.now}, nil
 }
 
-func (s *State) link(q *Queue, by string) {
+func (s *State) link(q *Queue, by string, fx *Effects) {
 	s.queues[q.Name] = q
+	if q.Options.Durability == Durable {
+		s.sequence++
+		q.id = s.sequence
+		s.stored[q.id] = q
+		s.counted(q)
+		fx.Changes = append(fx.Changes, Change{Kind: QueueStored, Queue: q})
+		fx.Sync = true
+	}
 	s.record(Event{Kind: QueueCreated, Queue: q.Name, Sender: by})
 }
 
@@ -133,12 +167,19 @@ func (s *State) makeTemporary(sess *Session, name string) (*Queue, error) {
 	if err := s.roomForQueue(); err != nil {
 		return nil, err
 	}
+	q := newTemporary(sess, name, s.now)
+	s.temporary[name] = q
+	s.changed(sess)
+	return q, nil
+}
+
+// newTemporary is a temporary queue that its session knows.
+func newTemporary(sess *Session, name string, made Instant) *Queue {
 	o := Options{Durability: Memory, MaxMessages: DefaultMessages, MaxBytes: DefaultBytes, Overflow: Reject,
 		MaxAttempts: MaxAttempts, NoDeadLetter: true, Lease: MaxLease}
-	q := &Queue{Name: name, Owner: sess, Options: o, Made: s.now, pending: map[string]*Message{}}
-	s.temporary[name] = q
+	q := &Queue{Name: name, Owner: sess, Options: o, Made: made, pending: map[string]*Message{}}
 	sess.temporary = append(sess.temporary, q)
-	return q, nil
+	return q
 }
 
 func (op *Destroy) apply(s *State, fx *Effects) error {
@@ -168,13 +209,29 @@ func (s *State) destroy(q *Queue, by string, fx *Effects) {
 	// Gone from the maps first: what the dead messages cause must not find it.
 	if q.Owner == nil {
 		delete(s.queues, q.Name)
+		s.unlink(q, fx)
 		s.record(Event{Kind: QueueDestroyed, Queue: q.Name, Sender: by})
 	} else {
 		delete(s.temporary, q.Name)
 		q.Owner.disown(q)
+		s.changed(q.Owner)
 	}
 	s.abandon(q, fx)
 	s.each(q, func(m *Message) { s.drop(m, err, fx) })
+}
+
+// unlink takes a durable queue off the disk.
+func (s *State) unlink(q *Queue, fx *Effects) {
+	if q.id == 0 {
+		return
+	}
+	delete(s.stored, q.id)
+	s.timers.stop(&q.timer)
+	q.counters.Dropped += uint64(q.spilled)
+	q.bytes -= q.spilledBytes
+	q.runs, q.spilled, q.spilledBytes = nil, 0, 0
+	fx.Changes = append(fx.Changes, Change{Kind: QueueGone, Queue: q})
+	fx.Sync = true
 }
 
 // abandon gives up the requests whose replies were to come to q: those that

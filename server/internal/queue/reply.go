@@ -58,6 +58,7 @@ func (s *State) answer(to *Queue, reply *Message, fx *Effects) {
 	reply.ID, reply.Sent, reply.maxAttempts = s.newID(), s.now, to.Options.MaxAttempts
 	reply.Expires = expiry(s.now, 0, to.Options.MaxAge)
 	to.counters.Sent++
+	fx.Sync = fx.Sync || to.id != 0
 	s.enqueue(reply, to, fx)
 }
 

@@ -26,11 +26,11 @@ func (op *Send) apply(s *State, fx *Effects) error {
 	if err != nil {
 		return err
 	}
-	if err := op.admit(s, q); err != nil {
+	if err := op.admit(s, q, caller != nil || op.RequireConsumer); err != nil {
 		return err
 	}
 	if isNew {
-		s.link(q, sess.Name)
+		s.link(q, sess.Name, fx)
 		fx.Created = true
 	}
 	op.put(s, sess, q, caller, fx)
@@ -55,7 +55,8 @@ func (op *Send) repeated(s *State, sess *Session, fx *Effects) (bool, error) {
 	if err != nil || first == 0 {
 		return false, err
 	}
-	fx.ID, fx.Duplicate = ID{Epoch: s.epoch, Sequence: first}, true
+	fx.ID, fx.Duplicate = s.idOf(first), true
+	fx.Sync = first > s.synced
 	if q := s.queues[op.Queue]; q != nil {
 		q.counters.Repeats++
 		fx.Queue = q
@@ -139,8 +140,9 @@ func (op *Send) caller(s *State, sess *Session) (*Queue, error) {
 	return r, nil
 }
 
-// admit says whether q takes the message, and makes room where it may.
-func (op *Send) admit(s *State, q *Queue) error {
+// admit says whether q takes the message. Memory bounds what stays in memory:
+// a durable queue takes what it can put on disk alone.
+func (op *Send) admit(s *State, q *Queue, request bool) error {
 	if op.RequireConsumer && len(q.consumers) == 0 {
 		return errNoConsumer(q)
 	}
@@ -149,7 +151,7 @@ func (op *Send) admit(s *State, q *Queue) error {
 		q.counters.Refused++
 		return errorf(ErrQueueFull, "the body is %d bytes, and queue %s takes %d in all; raise max_bytes", n, quote(q.Name), o.MaxBytes).with("queue", q.Name).with("limit", "max_bytes")
 	}
-	if s.bytes+n > s.limits.MemoryBytes && !op.makesRoom(q, s.bytes+n-s.limits.MemoryBytes) {
+	if s.bytes+n > s.limits.MemoryBytes && (request || o.Durability != Durable) && !op.makesRoom(q, s.bytes+n-s.limits.MemoryBytes) {
 		q.counters.Refused++
 		return errorf(ErrLimitReached, "messages take %d bytes, and the switch has memory for %d; retry later", s.bytes, s.limits.MemoryBytes).with("limit", "memory").with("queue", q.Name)
 	}
@@ -186,7 +188,7 @@ func (q *Queue) leasedBytes() int {
 
 // put enqueues the message that was admitted.
 func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
-	s.makeRoom(q, len(op.Body), fx)
+	s.makeRoom(q, 1, len(op.Body), fx)
 	m := s.message(Message{ID: s.newID(), Body: op.Body, Headers: op.Headers, CorrelationID: op.CorrelationID,
 		Sender: sess.Name, Sent: s.now, requireConsumer: op.RequireConsumer, maxAttempts: q.Options.MaxAttempts})
 	if op.MaxAttempts != 0 {
@@ -201,9 +203,10 @@ func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 	}
 	m.Expires = expiry(s.now, op.Timeout, q.Options.MaxAge)
 	if op.Sequence != 0 {
-		s.remember(op.producer(sess), op.Sequence, m.ID)
+		s.remember(op.producer(sess), op.Sequence, m.ID.Sequence, q.id != 0)
 	}
 	fx.ID, fx.Queue = m.ID, q
+	fx.Sync = fx.Sync || q.id != 0
 	q.counters.Sent++
 	s.enqueue(m, q, fx)
 }
@@ -219,12 +222,13 @@ func expiry(now Instant, timeout, age time.Duration) Instant {
 	return now.Add(timeout)
 }
 
-// makeRoom drops the oldest waiting messages until one of n bytes fits.
-func (s *State) makeRoom(q *Queue, n int, fx *Effects) {
+// makeRoom drops the oldest waiting messages until some more, of n bytes, fit.
+// What is on disk alone is dropped once it is loaded.
+func (s *State) makeRoom(q *Queue, more, n int, fx *Effects) {
 	if q.Options.Overflow != DropOldest {
 		return
 	}
-	for q.first() != nil && (q.count()+1 > q.Options.MaxMessages || q.bytes+n > q.Options.MaxBytes || s.bytes+n > s.limits.MemoryBytes) {
+	for q.first() != nil && (q.count()+more > q.Options.MaxMessages || q.bytes+n > q.Options.MaxBytes || q.id == 0 && s.bytes+n > s.limits.MemoryBytes) {
 		m := q.first()
 		s.drop(m, errorf(ErrDropped, "queue %s was full and dropped its oldest message", quote(q.Name)).with("queue", q.Name), fx)
 	}
@@ -234,12 +238,20 @@ func (s *State) makeRoom(q *Queue, n int, fx *Effects) {
 func (s *State) enqueue(m *Message, q *Queue, fx *Effects) {
 	m.queue = q
 	q.bytes += len(m.Body)
-	s.bytes += len(m.Body)
+	s.note(MessageSent, m, nil)
+	if q.id != 0 {
+		s.store(m, fx)
+		if s.spills(m) {
+			s.spill(m)
+			s.readAhead(q, fx)
+			return
+		}
+	}
+	s.inMemory(q, 1, len(m.Body))
 	s.put(m, waiting)
 	if m.Expires != 0 {
 		s.timers.set(&m.timer, m.Expires, m)
 	}
-	s.note(MessageSent, m, nil)
 	s.dispatch(q, fx)
 }
 
@@ -283,14 +295,15 @@ func (s *State) lift(m *Message) {
 }
 
 // remove takes m out of its queue for good. The caller wakes who held it.
-func (s *State) remove(m *Message) {
+func (s *State) remove(m *Message, fx *Effects) {
 	if m.state == leased {
 		s.unlease(m)
 	} else {
 		s.lift(m)
 	}
 	m.queue.bytes -= len(m.Body)
-	s.bytes -= len(m.Body)
+	s.inMemory(m.queue, -1, -len(m.Body))
+	s.unstore(m, fx)
 	s.settleCaller(m)
 	s.retired = append(s.retired, m)
 }

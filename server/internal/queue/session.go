@@ -29,6 +29,8 @@ type Session struct {
 	ending       []*Consumer // ended, but still holding leases
 	lastConsumer ConsumerID
 	leases       int
+	dirty        bool // it is in State.dirt
+	stored       bool // a store knows it
 }
 
 // Connected reports whether a stream or a Pull is open, or its TTL runs.
@@ -132,6 +134,7 @@ func (op *Login) apply(s *State, _ *Effects) error {
 	}
 	s.sessions[op.Session] = sess
 	sess.schedule(s)
+	s.changed(sess)
 	s.record(Event{Kind: SessionBegan, Sender: sess.Name})
 	return nil
 }
@@ -192,6 +195,9 @@ func (op *Logout) apply(s *State, fx *Effects) error {
 // streams are told.
 func (s *State) endSession(sess *Session, why error, clean bool, fx *Effects) {
 	delete(s.sessions, sess.ID)
+	if sess.stored {
+		s.dirt.sessionsGone = append(s.dirt.sessionsGone, sess.ID)
+	}
 	s.timers.stop(&sess.timer)
 	fx.SessionsEnded = append(fx.SessionsEnded, SessionEnded{sess.sink, sess.ID, why})
 	for _, c := range sess.consumers {

@@ -12,7 +12,9 @@ type State struct {
 	// The durable half: what a store brings back.
 	queues    map[string]*Queue // the named ones
 	producers map[string]*producer
-	sequence  uint64 // of the last message id
+	sequence  uint64            // of the last message id, or durable queue
+	stored    map[uint64]*Queue // the durable queues
+	epochs    []Epoch           // the last of them is this start's
 
 	// The session half: it ends with the process, or with its sessions.
 	temporary   map[string]*Queue
@@ -22,7 +24,11 @@ type State struct {
 	lastLease   Lease
 	lastSession SessionID
 	timers      timers
-	bytes       int // bodies in all queues
+	bytes       int      // bodies in all queues that are in memory
+	resident    int      // what messages of durable queues take in memory
+	synced      uint64   // messages up to this sequence are on disk
+	unsynced    []*Queue // for Synced to look at
+	dirt        dirt
 	draining    bool
 	quiet       producerList // producers by silence, longest first
 	trace       Trace
@@ -44,6 +50,8 @@ func New(epoch uint64, limits Limits) *State {
 		epoch:       epoch,
 		queues:      map[string]*Queue{},
 		producers:   map[string]*producer{},
+		stored:      map[uint64]*Queue{},
+		epochs:      []Epoch{{epoch, 1}},
 		temporary:   map[string]*Queue{},
 		sessions:    map[SessionID]*Session{},
 		leases:      map[Lease]*Message{},

@@ -63,7 +63,7 @@ type Summary struct {
 
 // Summary counts what is in q.
 func (q *Queue) Summary(now Instant) Summary {
-	return Summary{q.counts[waiting] + q.counts[delayed], q.counts[delayed], q.counts[leased], q.bytes, len(q.consumers), q.oldestAge(now)}
+	return Summary{q.counts[waiting] + q.counts[delayed] + q.spilled, q.counts[delayed], q.counts[leased], q.bytes, len(q.consumers), q.oldestAge(now)}
 }
 
 // Counters are what has happened in q.
@@ -134,7 +134,7 @@ func (q *Queue) Health(now Instant) Health {
 		return Stopped
 	case !connected && q.count() > 0:
 		return NeverStarted
-	case q.first() == nil || q.ready.head != nil:
+	case q.counts[waiting]+q.spilled == 0 || q.ready.head != nil:
 		return Running
 	}
 	for m := q.out.head; m != nil; m = m.next {

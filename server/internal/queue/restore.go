@@ -1,0 +1,175 @@
+package queue
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kept is what a store has kept of an earlier life: the durable half of the
+// state, and the sessions, whose clients may still be there.
+type Kept struct {
+	Sequence uint64  // no message and no queue has a higher one
+	Epochs   []Epoch // with this start's, oldest first
+	Queues   []KeptQueue
+	Requests []KeptRequest // by sequence
+	Sessions []KeptSession // by id
+	Windows  []Window      // of each producer in rising order
+}
+
+// KeptQueue is a durable queue.
+type KeptQueue struct {
+	ID       uint64
+	Name     string
+	Made     Instant
+	Options  Options
+	Messages int
+	Bytes    int
+	Earliest Instant
+}
+
+// KeptRequest is a message that somebody waited for in person.
+type KeptRequest struct {
+	Queue uint64
+	Stored
+}
+
+// KeptSession is a session with what it owns.
+type KeptSession struct {
+	ID           SessionID
+	Name         string
+	Principal    string
+	Producer     string
+	TTL, Grace   time.Duration
+	Began        Instant
+	LastConsumer ConsumerID
+	Temporary    []string
+	Consumers    []KeptConsumer
+}
+
+// KeptConsumer is one subscription.
+type KeptConsumer struct {
+	ID          ConsumerID
+	Queue       string
+	Credit      int
+	CreditBytes int
+	Lease       time.Duration
+}
+
+// Restore is the state that a store has kept. Its sessions have lost their
+// streams, and have their grace or TTL, whichever is longer, to come back. What
+// that causes is in fx. An error says what in k contradicts itself.
+func Restore(epoch uint64, limits Limits, now Instant, k *Kept, fx *Effects) (*State, error) {
+	fx.reset()
+	s := New(epoch, limits)
+	s.now, s.sequence, s.synced, s.epochs = now, k.Sequence, k.Sequence, k.Epochs
+	for i := range k.Queues {
+		if err := s.restoreQueue(&k.Queues[i]); err != nil {
+			return nil, err
+		}
+	}
+	for i := range k.Sessions {
+		s.restoreSession(&k.Sessions[i])
+	}
+	s.restoreWindows(k.Windows)
+	orphans, err := s.restoreRequests(k.Requests)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range orphans {
+		s.discard(m, MessageCancelled, fx) // their callers gave up
+	}
+	for i := range k.Queues {
+		q := s.stored[k.Queues[i].ID]
+		if q.spilled == 0 {
+			q.runs = nil
+		}
+		if q.earliest != 0 && q.spilled > 0 {
+			s.timers.set(&q.timer, q.earliest, q)
+		}
+		s.checkServed(q, fx)
+		s.readAhead(q, fx)
+	}
+	return s, nil
+}
+
+func (s *State) restoreQueue(k *KeptQueue) error {
+	q := &Queue{Name: k.Name, Options: k.Options, Made: k.Made}
+	q.id, q.earliest, q.spilled, q.spilledBytes, q.bytes = k.ID, k.Earliest, k.Messages, k.Bytes, k.Bytes
+	switch {
+	case k.ID == 0 || k.ID > s.sequence || k.Messages < 0 || k.Bytes < 0:
+		return fmt.Errorf("queue %s has number %d of %d, and %d messages of %d bytes", quote(k.Name), k.ID, s.sequence, k.Messages, k.Bytes)
+	case s.queues[k.Name] != nil || s.stored[k.ID] != nil:
+		return fmt.Errorf("queue %s, number %d, is there twice", quote(k.Name), k.ID)
+	}
+	if k.Messages > 0 {
+		q.runs = []run{{k.ID + 1, s.sequence}}
+	}
+	s.queues[q.Name], s.stored[q.id] = q, q
+	return nil
+}
+
+func (s *State) restoreSession(k *KeptSession) {
+	sess := &Session{ID: k.ID, Name: k.Name, Principal: k.Principal, TTL: k.TTL, Grace: k.Grace, Began: k.Began,
+		producer: k.Producer, lastConsumer: k.LastConsumer, lost: true, seen: s.now.Add(max(0, k.TTL-k.Grace)), stored: true}
+	s.sessions[sess.ID] = sess
+	for _, name := range k.Temporary {
+		s.temporary[name] = newTemporary(sess, name, s.now)
+	}
+	for _, kc := range k.Consumers {
+		q, err := s.queue(kc.Queue)
+		if err != nil {
+			s.changed(sess) // it was in memory; the client is told when it resumes the consumer
+			continue
+		}
+		c := &Consumer{ID: kc.ID, Session: sess, Queue: q, Credit: kc.Credit, creditBytes: kc.CreditBytes, Lease: kc.Lease}
+		sess.consumers = append(sess.consumers, c)
+		q.consumers = append(q.consumers, c)
+		q.served = true
+	}
+	sess.schedule(s)
+}
+
+// restoreRequests takes the requests back. Orphans are those whose callers'
+// sessions are gone.
+func (s *State) restoreRequests(ks []KeptRequest) (orphans []*Message, err error) {
+	for i := range ks {
+		k := &ks[i]
+		q := s.stored[k.Queue]
+		if q == nil || q.spilled == 0 || q.spilledBytes < len(k.Body) {
+			return nil, fmt.Errorf("message %d is in queue %d, which does not count it", k.Sequence, k.Queue)
+		}
+		m := s.restored(q, &k.Stored)
+		m.request, m.seated = true, true
+		m.state = waiting
+		q.waiting.push(m)
+		q.counts[waiting]++
+		if m.requireConsumer {
+			q.requiring++
+		}
+		s.timers.set(&m.timer, m.Expires, m)
+		q.cut(m.ID.Sequence)
+		r := s.temporary[m.ReplyTo]
+		switch {
+		case r != nil && r.pending[m.CorrelationID] == nil:
+			m.caller = r
+			r.pending[m.CorrelationID] = m
+		case strings.HasPrefix(m.ReplyTo, TemporaryPrefix):
+			orphans = append(orphans, m)
+		}
+	}
+	return orphans, nil
+}
+
+// cut takes one sequence, the highest so far, out of q's last run.
+func (q *Queue) cut(sequence uint64) {
+	last := &q.runs[len(q.runs)-1]
+	end := last.last
+	last.last = sequence - 1
+	if last.first > last.last {
+		q.runs = q.runs[:len(q.runs)-1]
+	}
+	if sequence < end {
+		q.runs = append(q.runs, run{sequence + 1, end})
+	}
+}

@@ -1,0 +1,301 @@
+package queue
+
+import (
+	"slices"
+	"time"
+)
+
+// A durable queue keeps a window of its oldest messages in memory. What does not
+// fit stays on disk alone: it is spilled, in runs of sequences, and comes back
+// by Load and Fetched before it is needed. Requests with a caller who waits in
+// person, or which require a consumer, are never spilled: somebody may have to
+// be told of them at any time.
+
+const (
+	// messageCost is what a message takes beside its body: the struct, its place
+	// in maps and heaps, small strings.
+	messageCost = 512
+	// A queue's window may take 1/windowShare of the memory budget, all windows
+	// together 1/allWindowsShare.
+	windowShare     = 8
+	allWindowsShare = 2
+	// lowWindow is when a window is filled again, loadMessages and loadBytes how
+	// much one Load brings at most.
+	lowWindow    = 512
+	loadMessages = 1024
+	loadBytes    = 1 << 20
+	// What is loaded of a queue that nobody serves yet: enough to look at.
+	idleMessages = 16
+	idleBytes    = 64 << 10
+	// sweepMessages is how many messages one Load looks at for expired ones.
+	sweepMessages = 4096
+)
+
+// run is a range of sequences that hold spilled messages of one queue. Not
+// every sequence in it is one.
+type run struct{ first, last uint64 }
+
+// Load asks for stored messages of a queue. Exactly one Fetched must follow.
+type Load struct {
+	Queue    uint64
+	From, To uint64  // sequences
+	Messages int     // at most so many
+	Bytes    int     // stop once the bodies are so large
+	Expired  Instant // not zero: bring only those that expire up to then
+}
+
+// Stored is a message as it stands in a store.
+type Stored struct {
+	Sequence        uint64
+	Body            []byte
+	Headers         []Header
+	CorrelationID   string
+	ReplyTo         string
+	Sender          string
+	Sent            Instant
+	Expires         Instant
+	Attempts        int
+	MaxAttempts     int
+	RequireConsumer bool
+	Failure         []byte // as StoredFailure wrote it
+}
+
+// Fetched answers a Load.
+type Fetched struct {
+	Load     Load
+	Through  uint64   // everything up to here was looked at
+	Messages []Stored // in order; what they hold is kept
+	Earliest Instant  // with Load.Expired: of those that stay; zero: none expires
+}
+
+// spills reports whether m, new in a durable queue, stays on disk alone.
+func (s *State) spills(m *Message) bool {
+	q, cost := m.queue, len(m.Body)+messageCost
+	return !m.request && (len(q.runs) > 0 || q.resident+cost > s.limits.MemoryBytes/windowShare ||
+		s.resident+cost > s.limits.MemoryBytes/allWindowsShare)
+}
+
+// spill counts m, which is stored, and lets go of it.
+func (s *State) spill(m *Message) {
+	q, at := m.queue, m.ID.Sequence
+	if n := len(q.runs); n > 0 && (q.waiting.tail == nil || q.waiting.tail.ID.Sequence < q.runs[n-1].first) {
+		q.runs[n-1].last = at
+	} else {
+		q.runs = append(q.runs, run{at, at})
+	}
+	q.spilled++
+	q.spilledBytes += len(m.Body)
+	if m.Expires != 0 && (q.timer.at == 0 || m.Expires < q.timer.at) {
+		s.timers.set(&q.timer, m.Expires, q)
+	}
+	s.retired = append(s.retired, m)
+}
+
+// inMemory counts n messages more in memory for q, of some bytes.
+func (s *State) inMemory(q *Queue, n, bytes int) {
+	s.bytes += bytes
+	if q.id != 0 {
+		q.resident += bytes + n*messageCost
+		s.resident += bytes + n*messageCost
+	}
+}
+
+// onDisk reports whether the message that is delivered next has to be loaded.
+func (q *Queue) onDisk() bool {
+	if len(q.runs) == 0 || len(q.returned) > 0 {
+		return false
+	}
+	return q.waiting.head == nil || q.runs[0].first < q.waiting.head.ID.Sequence
+}
+
+// spilledAt reports whether a message of this sequence would be on disk alone.
+func (q *Queue) spilledAt(sequence uint64) bool {
+	i, found := slices.BinarySearchFunc(q.runs, sequence, func(r run, at uint64) int {
+		switch {
+		case r.last < at:
+			return -1
+		case r.first > at:
+			return 1
+		default:
+			return 0
+		}
+	})
+	return found && i < len(q.runs)
+}
+
+// readAhead asks for the next messages of q when its window runs low and
+// somebody needs them.
+func (s *State) readAhead(q *Queue, fx *Effects) {
+	messages, bytes := q.wants()
+	switch {
+	case q.loading || len(q.runs) == 0:
+		return
+	case messages == 0:
+		s.sweepOn(q, fx)
+		return
+	case q.runs[0].first > s.synced || q.erased > s.synced:
+		return // Synced looks again
+	}
+	if room := s.limits.MemoryBytes/allWindowsShare - s.resident; room < bytes {
+		bytes = max(1, room) // one message always comes
+	}
+	r := q.runs[0]
+	s.load(q, Load{Queue: q.id, From: r.first, To: min(r.last, s.synced), Messages: messages, Bytes: bytes}, fx)
+}
+
+// wants says how much of q should be loaded now.
+func (q *Queue) wants() (messages, bytes int) {
+	switch {
+	case len(q.runs) == 0:
+		return 0, 0
+	case len(q.consumers) > 0 && (q.onDisk() || q.counts[waiting] <= lowWindow), q.overflows():
+		return loadMessages, loadBytes
+	case q.counts[waiting] == 0:
+		return idleMessages, idleBytes
+	default:
+		return 0, 0
+	}
+}
+
+func (s *State) load(q *Queue, l Load, fx *Effects) {
+	q.loading = true
+	fx.Loads = append(fx.Loads, l)
+}
+
+func (op *Fetched) apply(s *State, fx *Effects) error {
+	q := s.stored[op.Load.Queue]
+	if q == nil {
+		return nil // it was destroyed meanwhile
+	}
+	q.loading = false
+	if op.Load.Expired != 0 {
+		op.sweep(s, q, fx)
+	} else {
+		op.fill(s, q)
+	}
+	if q.spilled == 0 {
+		q.runs, q.sweepNext = nil, 0
+		s.timers.stop(&q.timer)
+	}
+	if q.overflows() {
+		s.makeRoom(q, 0, 0, fx)
+	}
+	s.dispatch(q, fx)
+	return nil
+}
+
+// fill puts what was loaded into the window.
+func (op *Fetched) fill(s *State, q *Queue) {
+	after := q.waiting.tail
+	for after != nil && after.ID.Sequence > op.Load.From {
+		after = after.prev
+	}
+	for i := range op.Messages {
+		if st := &op.Messages[i]; q.spilledAt(st.Sequence) {
+			m := s.restored(q, st)
+			q.waiting.insert(after, m)
+			m.seated, m.state = true, waiting
+			q.counts[waiting]++
+			after = m
+			s.timers.set(&m.timer, m.Expires, m)
+		}
+	}
+	q.trim(op.Through)
+}
+
+// restored is a message that was spilled, counted as one in memory.
+func (s *State) restored(q *Queue, st *Stored) *Message {
+	m := s.message(Message{ID: s.idOf(st.Sequence), Body: st.Body, Headers: st.Headers, CorrelationID: st.CorrelationID,
+		ReplyTo: st.ReplyTo, Sender: st.Sender, Sent: st.Sent, Expires: st.Expires, Attempts: st.Attempts,
+		maxAttempts: st.MaxAttempts, requireConsumer: st.RequireConsumer, attemptsStored: st.Attempts > 0,
+		Failure: failureOf(st.Failure), queue: q})
+	q.spilled--
+	q.spilledBytes -= len(m.Body)
+	s.inMemory(q, 1, len(m.Body))
+	return m
+}
+
+// trim takes everything up to a sequence out of q's runs.
+func (q *Queue) trim(through uint64) {
+	for len(q.runs) > 0 && q.runs[0].last <= through {
+		q.runs = q.runs[1:]
+	}
+	if len(q.runs) > 0 && q.runs[0].first <= through {
+		q.runs[0].first = through + 1
+	}
+}
+
+// due looks for expired messages among the spilled ones of q.
+func (q *Queue) due(s *State, fx *Effects) {
+	s.timers.stop(&q.timer)
+	if len(q.runs) > 0 {
+		q.sweepNext, q.sweepEarliest = q.runs[0].first, 0
+		s.readAhead(q, fx)
+	}
+}
+
+// sweepPause is how long a queue rests between two looks at its spilled
+// messages: each look reads all of them.
+const sweepPause = time.Second
+
+// sweepOn goes on with the look at q's spilled messages, if one is under way.
+func (s *State) sweepOn(q *Queue, fx *Effects) {
+	last := q.runs[len(q.runs)-1].last
+	switch {
+	case q.sweepNext == 0:
+	case q.sweepNext <= min(last, s.synced):
+		s.load(q, Load{Queue: q.id, From: q.sweepNext, To: min(last, s.synced), Messages: sweepMessages, Bytes: loadBytes, Expired: s.now}, fx)
+	default: // it is over
+		q.sweepNext = 0
+		next := q.sweepEarliest
+		if last > s.synced {
+			next = s.now // some were not there yet
+		}
+		if next = max(next, s.now.Add(sweepPause)); (q.sweepEarliest != 0 || last > s.synced) && (q.timer.at == 0 || next < q.timer.at) {
+			s.timers.set(&q.timer, next, q)
+		}
+	}
+}
+
+// sweep ends spilled messages that have expired, and looks on.
+func (op *Fetched) sweep(s *State, q *Queue, fx *Effects) {
+	if op.Earliest != 0 && (q.sweepEarliest == 0 || op.Earliest < q.sweepEarliest) {
+		q.sweepEarliest = op.Earliest
+	}
+	for i := range op.Messages {
+		if m := s.pick(q, &op.Messages[i]); m != nil {
+			s.expire(m, fx)
+		}
+	}
+	q.sweepNext = op.Through + 1
+}
+
+// pick brings one spilled message into memory, to be ended at once; nil when it
+// is not spilled. Until that is synced nothing is loaded: it would come again.
+func (s *State) pick(q *Queue, st *Stored) *Message {
+	if !q.spilledAt(st.Sequence) {
+		return nil
+	}
+	m := s.restored(q, st)
+	m.seated = true
+	s.put(m, waiting)
+	s.sequence++
+	q.erased = s.sequence
+	s.awaitSync(q)
+	return m
+}
+
+// overflows reports whether q holds more than it may, and drops its oldest.
+func (q *Queue) overflows() bool {
+	return q.Options.Overflow == DropOldest && (q.count() > q.Options.MaxMessages || q.bytes > q.Options.MaxBytes)
+}
+
+// Spilled are those of ids that may stand in q's store alone.
+func (q *Queue) Spilled(ids []ID) (sequences []uint64) {
+	for _, id := range ids {
+		if q.spilledAt(id.Sequence) {
+			sequences = append(sequences, id.Sequence)
+		}
+	}
+	return sequences
+}
