@@ -67,9 +67,10 @@ func (d *Delivery) Ack() error {
 	return nil
 }
 
-// AckWait is Ack, and waits for the switch's word.
+// AckWait is Ack, and waits until the switch has it on disk, where the queue is
+// durable: after that no crash brings the message back.
 func (d *Delivery) AckWait(ctx context.Context) error {
-	return d.ask(ctx, frames.VerbAck, &pb.AckRequest{Leases: []uint64{d.lease}})
+	return d.ask(ctx, frames.VerbAck, &pb.AckRequest{Leases: []uint64{d.lease}, Sync: true})
 }
 
 // Retry gives the message back, to be tried again after delay, at most a day.

@@ -30,16 +30,21 @@ type adminService struct {
 	s *Server
 }
 
-// look reads the state under the engine's lock.
+// look reads the state under the engine's lock, or changes it. What it answers
+// is on disk by then, if it is to be.
 func look[Res any](ctx context.Context, s *Server, read func(*engine.Tx) (Res, error)) (res Res, err error) {
 	var none Res
 	if _, err := s.principal(ctx); err != nil {
 		return none, s.status(err)
 	}
-	var tx engine.Tx
-	s.engine.Begin(&tx)
-	defer tx.End()
-	if res, err = read(&tx); err != nil {
+	res, wait, err := underLock(s, func(tx *engine.Tx) (Res, *engine.Ticket, error) {
+		res, err := read(tx)
+		return res, tx.TicketForAll(), err
+	})
+	if err == nil {
+		err = wait.Wait(ctx)
+	}
+	if err != nil {
 		return none, s.status(err)
 	}
 	return res, nil

@@ -161,9 +161,12 @@ func (r *receiver) login(f *frames.ClientFrame) error {
 	l := r.s.links[id]
 	if l == nil {
 		l = &link{session: id}
+		if res.GetResumed() { // it outlived a restart: the count of answers goes on
+			l.answers.made = req.GetAnswersReceived()
+		}
 		r.s.links[id] = l
 	}
-	res.Applied = l.applied
+	res.Applied = l.settled()
 	r.st.notice(frames.EventLogin, f.Tag, res)
 	l.attach(&r.tx, r.st, req.GetAnswersReceived())
 	close(r.loggedIn)
@@ -221,11 +224,13 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 		}
 		l.applied = c.tag
 		if err := r.execute(l, c); err != nil {
-			l.answer(r.st, c.tag, frames.EventFailure, r.s.failure(err))
+			l.refuse(r.st, c.tag, r.s.failure(err))
+		} else if c.quiet && r.tx.Batch() != 0 {
+			l.hold(&r.tx, c.tag, nil)
 		}
 		c.forget()
 	}
-	r.st.batchApplied(l.applied)
+	r.st.batchApplied(l.settled())
 	return nil
 }
 
@@ -244,7 +249,7 @@ func (r *receiver) execute(l *link, c *command) error {
 			if !fx.ID.IsZero() {
 				sent.MessageID = alias(fx.ID.Append(id[:0]))
 			}
-			l.answerEncoded(r.st, sent.Append(r.st.scratch[:0], c.tag))
+			l.answerEncoded(&r.tx, r.st, c.tag, sent.Append(r.st.scratch[:0], c.tag))
 		}
 		return err
 	case frames.VerbReply:
@@ -254,20 +259,20 @@ func (r *receiver) execute(l *link, c *command) error {
 			return queue.ErrGone(c.reply.Lease)
 		}
 		if err == nil && !c.quiet {
-			l.answer(r.st, c.tag, frames.EventReply, &pb.ReplyResponse{})
+			l.answer(&r.tx, r.st, c.tag, frames.EventReply, &pb.ReplyResponse{})
 		}
 		return err
 	case frames.VerbAck:
 		c.ack.Session = l.session
 		fx, err := r.tx.Apply(&c.ack)
 		if err == nil && (!c.quiet || len(fx.Refused) > 0) {
-			l.answer(r.st, c.tag, frames.EventAck, ackResponse(r.s, fx))
+			l.answer(&r.tx, r.st, c.tag, frames.EventAck, ackResponse(r.s, fx))
 		}
 		return err
 	default:
 		event, answer, err := r.s.cold(&r.tx, l.session, r.st, c)
 		if err == nil && !c.quiet {
-			l.answer(r.st, c.tag, event, answer)
+			l.answer(&r.tx, r.st, c.tag, event, answer)
 		}
 		return err
 	}

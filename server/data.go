@@ -16,7 +16,8 @@ type dataService struct {
 	s *Server
 }
 
-// unary does one verb for the session that its request names.
+// unary does one verb for the session that its request names, and waits until
+// what it answers is on disk.
 func unary[Req interface{ GetSession() string }, Res any](ctx context.Context, s *Server, req Req,
 	do func(*engine.Tx, queue.SessionID, Req) (Res, error),
 ) (res Res, err error) {
@@ -25,17 +26,31 @@ func unary[Req interface{ GetSession() string }, Res any](ctx context.Context, s
 	if err != nil {
 		return none, s.status(err)
 	}
-	var tx engine.Tx
-	s.engine.Begin(&tx)
-	defer tx.End()
-	id, err := s.session(&tx, req.GetSession(), principal)
+	res, wait, err := underLock(s, func(tx *engine.Tx) (res Res, wait *engine.Ticket, err error) {
+		id, err := s.session(tx, req.GetSession(), principal)
+		if err == nil {
+			res, err = do(tx, id, req)
+		}
+		if err == nil {
+			wait = tx.Ticket()
+		}
+		return res, wait, err
+	})
 	if err == nil {
-		res, err = do(&tx, id, req)
+		err = wait.Wait(ctx)
 	}
 	if err != nil {
 		return none, s.status(err)
 	}
 	return res, nil
+}
+
+// underLock does f under the engine's lock.
+func underLock[Res any](s *Server, f func(*engine.Tx) (Res, *engine.Ticket, error)) (Res, *engine.Ticket, error) {
+	var tx engine.Tx
+	s.engine.Begin(&tx)
+	defer tx.End()
+	return f(&tx)
 }
 
 func (d *dataService) Login(ctx context.Context, req *pb.LoginRequest) (*pb.LoginResponse, error) {
@@ -108,7 +123,7 @@ func (d *dataService) Unsubscribe(ctx context.Context, req *pb.UnsubscribeReques
 func (d *dataService) Ack(ctx context.Context, req *pb.AckRequest) (*pb.AckResponse, error) {
 	return unary(ctx, d.s, req, func(tx *engine.Tx, id queue.SessionID, req *pb.AckRequest) (*pb.AckResponse, error) {
 		fx, err := tx.Apply(&queue.Ack{Session: id, Leases: leases(req.GetLeases()),
-			Consumer: queue.ConsumerID(req.GetConsumer()), Through: queue.Lease(req.GetThrough())})
+			Consumer: queue.ConsumerID(req.GetConsumer()), Through: queue.Lease(req.GetThrough()), Sync: req.GetSync()})
 		if err != nil {
 			return nil, err
 		}

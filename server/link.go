@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/d3b0a776/switch/proto/frames"
+	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 	"github.com/d3b0a776/switch/server/internal/engine"
 	"github.com/d3b0a776/switch/server/internal/queue"
 )
@@ -16,6 +19,56 @@ type link struct {
 	applied uint64  // tag of the last client frame that was applied
 	stream  *stream // the one that is attached; nil while none is
 	answers answers
+	held    []held // frames whose batch is not synced, in order
+}
+
+// held is a frame that was applied and may still be lost: neither its answer nor
+// that it was applied is told before its batch is synced.
+type held struct {
+	batch  uint64
+	tag    uint64
+	answer []byte // encoded; empty: it is quiet
+}
+
+// hold keeps the frame back until its batch is synced.
+func (l *link) hold(tx *engine.Tx, tag uint64, answer []byte) {
+	batch := tx.Batch()
+	if n := len(l.held); n == 0 || l.held[n-1].batch != batch {
+		tx.Await(l)
+	}
+	l.held = append(l.held, held{batch, tag, bytes.Clone(answer)})
+}
+
+// settled is the tag of the last frame that can't be lost, with all before it.
+func (l *link) settled() uint64 {
+	if len(l.held) > 0 {
+		return l.held[0].tag - 1
+	}
+	return l.applied
+}
+
+// Released answers the frames of batches that are synced.
+func (l *link) Released(tx *engine.Tx, batch uint64) {
+	n := 0
+	for n < len(l.held) && l.held[n].batch <= batch {
+		n++
+	}
+	done := l.held[:n]
+	for _, h := range done {
+		if len(h.answer) > 0 {
+			l.answers.add(h.answer)
+		}
+	}
+	rest := copy(l.held, l.held[n:])
+	if st := l.stream; st != nil {
+		st.release(done, l.answers.made)
+	}
+	clear(l.held[rest:])
+	l.held = l.held[:rest]
+	if l.stream != nil {
+		l.stream.batchApplied(l.settled())
+		tx.Dirty(l.stream)
+	}
 }
 
 // What a link keeps for a client that never says what it has seen: the newest
@@ -87,18 +140,35 @@ func (l *link) attach(tx *engine.Tx, st *stream, seen uint64) {
 	tx.Dirty(st)
 }
 
-// answer appends the answer to the frame of a tag: to the stream, and to what
-// is kept.
-func (l *link) answer(st *stream, tag uint64, event frames.Event, m proto.Message) {
+// answer answers the frame of a tag once what it did can't be lost.
+func (l *link) answer(tx *engine.Tx, st *stream, tag uint64, event frames.Event, m proto.Message) {
+	l.answerEncoded(tx, st, tag, encodeAnswer(st, tag, event, m))
+}
+
+// refuse answers a frame that did nothing.
+func (l *link) refuse(st *stream, tag uint64, f *pb.Failure) {
+	l.send(st, encodeAnswer(st, tag, frames.EventFailure, f))
+}
+
+func encodeAnswer(st *stream, tag uint64, event frames.Event, m proto.Message) []byte {
 	b, err := frames.AppendEvent(st.scratch[:0], tag, event, m)
 	if err != nil {
 		st.s.log.Error("encode an answer", "err", err)
-		return
 	}
-	l.answerEncoded(st, b)
+	return b
 }
 
-func (l *link) answerEncoded(st *stream, b []byte) {
+func (l *link) answerEncoded(tx *engine.Tx, st *stream, tag uint64, b []byte) {
+	if tx.Batch() != 0 {
+		st.scratch = b[:0]
+		l.hold(tx, tag, b)
+		return
+	}
+	l.send(st, b)
+}
+
+// send appends an answer to the stream, and to what is kept.
+func (l *link) send(st *stream, b []byte) {
 	st.scratch = b[:0]
 	l.answers.add(b)
 	st.mu.Lock()

@@ -114,7 +114,7 @@ func ackOp(op *queue.Ack, m *frames.Ack) {
 	for _, l := range m.Leases {
 		leases = append(leases, queue.Lease(l))
 	}
-	*op = queue.Ack{Leases: leases, Consumer: queue.ConsumerID(m.Consumer), Through: queue.Lease(m.Through)}
+	*op = queue.Ack{Leases: leases, Consumer: queue.ConsumerID(m.Consumer), Through: queue.Lease(m.Through), Sync: m.Sync}
 }
 
 func leases(ls []uint64) []queue.Lease {

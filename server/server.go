@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -31,8 +32,13 @@ type Config struct {
 	// MaxPayload is the largest body of a message in bytes. Zero means 1 MiB; at
 	// most MaxPayloadLimit.
 	MaxPayload int
-	// MemoryBudget bounds the bodies of all messages together, in bytes; beyond
-	// it Sends are refused. Zero means 1 GiB.
+	// DataDir is where durable queues are kept; it is made if it is missing. With
+	// it queues are durable unless their Create says otherwise. Empty means that
+	// everything is in memory.
+	DataDir string
+	// MemoryBudget bounds what bodies of messages take in memory, in bytes. Beyond
+	// it Sends to memory queues are refused; durable queues leave on disk what
+	// does not fit. Zero means 256 MiB.
 	MemoryBudget int
 	// MaxSessions and MaxQueues bound what clients can make. Zero means 20,000
 	// and 200,000.
@@ -72,16 +78,33 @@ type Server struct {
 	mu        sync.Mutex // guards what is below
 	listeners []net.Listener
 	serving   sync.WaitGroup
-	serveErr  chan error // buffered for every listener
+	serveErr  chan error // buffered; gets the first failure of a listener or of the store
 	shutdown  *shutdown  // nil until the first Shutdown
 }
 
-// New makes a switch. It does not listen yet.
+// New makes a switch in memory. It does not listen yet. It panics when
+// Config.DataDir is set: that is for Open.
 func New(cfg Config) *Server {
+	if cfg.DataDir != "" {
+		panic("server.New makes a switch in memory; use server.Open for one with a DataDir")
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		panic("the system has no randomness: " + err.Error()) // the only error without a disk
+	}
+	return s
+}
+
+// Open makes a switch, which goes on where an earlier one with its DataDir has
+// ended. It does not listen yet. An error says what is wrong with the directory:
+// another process uses it, it is not a switch's, or of another version, or
+// corrupt.
+func Open(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{config: cfg, log: cfg.Logger, links: map[queue.SessionID]*link{}, stopping: make(chan struct{}),
 		serveErr: make(chan error, 1)}
-	e, err := engine.New(engine.Config{
+	s.grpc, s.health = newGRPC(s, cfg)
+	e, err := engine.Open(cfg.DataDir, engine.Config{
 		Limits: queue.Limits{
 			PayloadBytes: cfg.MaxPayload,
 			MemoryBytes:  cfg.MemoryBudget,
@@ -90,14 +113,27 @@ func New(cfg Config) *Server {
 			TraceEvents:  cfg.TraceEvents,
 		},
 		SessionEnded: func(id queue.SessionID) { delete(s.links, id) },
+		Logger:       cfg.Logger,
+		Failed:       s.storeFailed,
 	})
 	if err != nil {
-		panic("the system has no randomness: " + err.Error()) // the memory store's only error
+		return nil, err
 	}
 	s.engine = e
-	s.grpc, s.health = newGRPC(s, cfg)
 	s.local = newInProcess()
-	return s
+	return s, nil
+}
+
+// storeFailed ends everything at once: what the disk did not take must not be
+// answered, and what it has is safe.
+func (s *Server) storeFailed(err error) {
+	err = fmt.Errorf("the store failed, and the switch ends: %w", err)
+	s.log.Error("the store failed; ending", "err", err)
+	select {
+	case s.serveErr <- err:
+	default:
+	}
+	go s.grpc.Stop() // ends with the streams, which Close waits for
 }
 
 func (c Config) withDefaults() Config {
@@ -108,6 +144,9 @@ func (c Config) withDefaults() Config {
 		c.MaxPayload = 1 << 20
 	}
 	c.MaxPayload = min(c.MaxPayload, MaxPayloadLimit)
+	if c.MemoryBudget == 0 {
+		c.MemoryBudget = 256 << 20
+	}
 	if c.DrainBound == 0 {
 		c.DrainBound = 20 * time.Second
 	}

@@ -270,6 +270,18 @@ func (st *stream) batchApplied(tag uint64) bool {
 	return st.push(nil)
 }
 
+// release appends answers that were held. With them that many were made.
+func (st *stream) release(done []held, made uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, h := range done {
+		if len(h.answer) > 0 {
+			st.push(h.answer)
+		}
+	}
+	st.answersMade = made
+}
+
 // waitRoom blocks the stream's own receive loop while too much is pending: who
 // does not read is not read from.
 func (st *stream) waitRoom() {

@@ -17,8 +17,9 @@ Runs the switch until SIGINT, SIGTERM or the verb shutdown. Then it takes no mor
 waits until those that are being worked on have been acked, at most for the time of --drain. A
 second signal ends it at once.
 
-The log goes to standard error. Everything is kept in memory: queues and messages end with the
-process.`
+The log goes to standard error. With --data-dir queues are durable unless they are made with
+--durability memory: what is answered is on disk, and a restart is a pause. Without it everything is kept in
+memory, and ends with the process.`
 
 // defaultDrain is how long work may take to end: below the 30 s or more that
 // service managers wait before they kill.
@@ -29,8 +30,10 @@ func daemonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "listen", DefaultText: server.DefaultListen, EnvVars: []string{"SWITCH_LISTEN"},
 			Usage: "`ADDR`: where to listen, HOST:PORT or unix:///PATH; may be repeated, or hold several with commas between"},
+		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"SWITCH_DATA_DIR"},
+			Usage: "`DIR`: where durable queues are kept; made if it is missing. One switch at a time"},
 		sizeFlag("max-payload", "`SIZE`: the largest body of a message; at most 64 MiB", 1<<20, "SWITCH_MAX_PAYLOAD"),
-		sizeFlag("memory-budget", "`SIZE`: the bodies of all messages together; beyond it sends are refused", 1<<30, "SWITCH_MEMORY_BUDGET"),
+		sizeFlag("memory-budget", "`SIZE`: what bodies of messages may take in memory; durable queues leave the rest on disk", 256<<20, "SWITCH_MEMORY_BUDGET"),
 		&cli.IntFlag{Name: "max-sessions", Value: 20_000, EnvVars: []string{"SWITCH_MAX_SESSIONS"}, Usage: "`N`: at most so many clients at a time"},
 		&cli.IntFlag{Name: "max-queues", Value: 200_000, EnvVars: []string{"SWITCH_MAX_QUEUES"}, Usage: "`N`: at most so many queues, temporary ones among them"},
 	}
@@ -55,8 +58,15 @@ func (sh *shell) daemon(c *cli.Context) error {
 	floor := make([]byte, gcFloor)
 	defer runtime.KeepAlive(floor)
 	log := cfg.Logger
-	s := server.New(cfg)
-	log.Info("queues and messages are kept in memory only: they are lost when this process ends", "version", cfg.Version)
+	if cfg.DataDir == "" {
+		log.Info("queues and messages are kept in memory only: they are lost when this process ends", "version", cfg.Version)
+	} else {
+		log.Info("queues are durable", "data_dir", cfg.DataDir, "version", cfg.Version)
+	}
+	s, err := server.Open(cfg)
+	if err != nil {
+		return err
+	}
 	if err := s.Listen(); err != nil {
 		return err
 	}
@@ -94,6 +104,7 @@ func (sh *shell) daemonConfig(c *cli.Context) (server.Config, error) {
 		MemoryBudget: int(size(c, "memory-budget")),
 		MaxSessions:  c.Int("max-sessions"),
 		MaxQueues:    c.Int("max-queues"),
+		DataDir:      c.String("data-dir"),
 		DrainBound:   duration(c, "drain"),
 		Version:      thisBuild().Version,
 	}

@@ -72,7 +72,7 @@ func FuzzRoundTrip(f *testing.F) {
 				Producer: producer, Sequence: b, Create: create, RequireConsumer: bit(5), MaxAttempts: n,
 			}}},
 			{Tag: b, Verb: &pb.ClientFrame_Reply{Reply: &pb.ReplyRequest{Lease: a, Body: body, Headers: headers, Failure: failure}}},
-			{Tag: a, Quiet: bit(5), Verb: &pb.ClientFrame_Ack{Ack: &pb.AckRequest{Leases: leases, Through: a, Consumer: b}}},
+			{Tag: a, Quiet: bit(5), Verb: &pb.ClientFrame_Ack{Ack: &pb.AckRequest{Leases: leases, Through: a, Consumer: b, Sync: bit(6)}}},
 		}}
 		response := &pb.AttachResponse{Applied: a, AnswersSent: b, Frames: []*pb.ServerFrame{
 			{Event: &pb.ServerFrame_Delivery{Delivery: &pb.Delivery{

@@ -220,6 +220,7 @@ type Ack struct {
 	Leases   []uint64
 	Through  uint64
 	Consumer uint64
+	Sync     bool
 }
 
 // Unmarshal reads an encoded AckRequest into m. Leases keeps its memory.
@@ -236,6 +237,8 @@ func (m *Ack) Unmarshal(b []byte) error {
 			number(&c, &m.Through)
 		case 4:
 			number(&c, &m.Consumer)
+		case 5:
+			c.flag(&m.Sync)
 		}
 	}
 	return c.err
@@ -251,7 +254,7 @@ func (m *Ack) packed() (n int) {
 // Append appends a frame with m.
 func (m *Ack) Append(b []byte, tag uint64, quiet bool) []byte {
 	packed := m.packed()
-	b = appendClientFrame(b, tag, quiet, VerbAck, sizeBytes(2, packed)+sizeVarint(3, m.Through)+sizeVarint(4, m.Consumer))
+	b = appendClientFrame(b, tag, quiet, VerbAck, sizeBytes(2, packed)+sizeVarint(3, m.Through)+sizeVarint(4, m.Consumer)+sizeFlag(5, m.Sync))
 	if packed > 0 {
 		b = appendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(packed))
@@ -260,5 +263,6 @@ func (m *Ack) Append(b []byte, tag uint64, quiet bool) []byte {
 		}
 	}
 	b = appendVarint(b, 3, m.Through)
-	return appendVarint(b, 4, m.Consumer)
+	b = appendVarint(b, 4, m.Consumer)
+	return appendFlag(b, 5, m.Sync)
 }

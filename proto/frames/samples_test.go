@@ -73,11 +73,11 @@ func (m *Reply) generated() (*pb.ReplyRequest, error) {
 }
 
 func ackOf(m *pb.AckRequest) *Ack {
-	return &Ack{Leases: m.Leases, Through: m.Through, Consumer: m.Consumer}
+	return &Ack{Leases: m.Leases, Through: m.Through, Consumer: m.Consumer, Sync: m.Sync}
 }
 
 func (m *Ack) generated() *pb.AckRequest {
-	return &pb.AckRequest{Leases: m.Leases, Through: m.Through, Consumer: m.Consumer}
+	return &pb.AckRequest{Leases: m.Leases, Through: m.Through, Consumer: m.Consumer, Sync: m.Sync}
 }
 
 func deliveryOf(m *pb.Delivery) *Delivery {

@@ -1993,6 +1993,255 @@ func (*ShutdownResponse) Descriptor() ([]byte, []int) {
 	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
+// ReplayRequest says which dead letters are tried again.
+type ReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dead-letter queue. Required; any named queue may be replayed from.
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// The messages. Empty: all that wait; at most 1,000.
+	MessageIds []string `protobuf:"bytes,2,rep,name=message_ids,json=messageIds,proto3" json:"message_ids,omitempty"`
+	// Where to. Empty: each to the queue where it died; a message that says
+	// nothing of that is left alone.
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// At most so many messages in one call, oldest first. Zero and at most 1,000.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRequest) Reset() {
+	*x = ReplayRequest{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRequest) ProtoMessage() {}
+
+func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
+func (*ReplayRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReplayRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetMessageIds() []string {
+	if x != nil {
+		return x.MessageIds
+	}
+	return nil
+}
+
+func (x *ReplayRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ReplayResponse counts what was moved.
+type ReplayResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many messages were moved.
+	Replayed uint64 `protobuf:"varint,1,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// How many were left alone: their queue is gone or full, or unknown.
+	Left uint64 `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
+	// Why the first of those was left alone. Absent when none was.
+	Failure       *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayResponse) Reset() {
+	*x = ReplayResponse{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayResponse) ProtoMessage() {}
+
+func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
+func (*ReplayResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReplayResponse) GetReplayed() uint64 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
+}
+
+func (x *ReplayResponse) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *ReplayResponse) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// BackupRequest asks for a copy.
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{23}
+}
+
+// BackupResponse is a piece of the copy. A file's pieces come one after the
+// other; the last message has done set, and a copy without it is incomplete.
+type BackupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file's name within the directory. Set in the first piece of each file.
+	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// The file's next bytes; at most 256 KiB.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// How many bytes all files have together.
+	TotalBytes uint64 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	// The copy is complete.
+	Done          bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *BackupResponse) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *BackupResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *BackupResponse) GetTotalBytes() uint64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *BackupResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
 var File_messageswitch_v1_admin_proto protoreflect.FileDescriptor
 
 const file_messageswitch_v1_admin_proto_rawDesc = "" +
@@ -2139,7 +2388,24 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x06reason\x18\x0e \x01(\x0e2\x18.messageswitch.v1.ReasonR\x06reason\",\n" +
 	"\x0fShutdownRequest\x12\x19\n" +
 	"\bbound_ms\x18\x01 \x01(\x03R\aboundMs\"\x12\n" +
-	"\x10ShutdownResponse*}\n" +
+	"\x10ShutdownResponse\"l\n" +
+	"\rReplayRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1f\n" +
+	"\vmessage_ids\x18\x02 \x03(\tR\n" +
+	"messageIds\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"u\n" +
+	"\x0eReplayResponse\x12\x1a\n" +
+	"\breplayed\x18\x01 \x01(\x04R\breplayed\x12\x12\n" +
+	"\x04left\x18\x02 \x01(\x04R\x04left\x123\n" +
+	"\afailure\x18\x03 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\"\x0f\n" +
+	"\rBackupRequest\"m\n" +
+	"\x0eBackupResponse\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x1f\n" +
+	"\vtotal_bytes\x18\x03 \x01(\x04R\n" +
+	"totalBytes\x12\x12\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done*}\n" +
 	"\fMessageState\x12\x1d\n" +
 	"\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15MESSAGE_STATE_WAITING\x10\x01\x12\x19\n" +
@@ -2171,14 +2437,16 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x12\x18\n" +
 	"\x14TRACE_KIND_DESTROYED\x10\v\x12\x14\n" +
 	"\x10TRACE_KIND_LOGIN\x10\f\x12\x15\n" +
-	"\x11TRACE_KIND_LOGOUT\x10\r2\xb4\x04\n" +
+	"\x11TRACE_KIND_LOGOUT\x10\r2\xd0\x05\n" +
 	"\fAdminService\x12E\n" +
 	"\x04List\x12\x1d.messageswitch.v1.ListRequest\x1a\x1e.messageswitch.v1.ListResponse\x12Q\n" +
 	"\bDescribe\x12!.messageswitch.v1.DescribeRequest\x1a\".messageswitch.v1.DescribeResponse\x12E\n" +
 	"\x04Peek\x12\x1d.messageswitch.v1.PeekRequest\x1a\x1e.messageswitch.v1.PeekResponse\x12H\n" +
 	"\x05Purge\x12\x1e.messageswitch.v1.PurgeRequest\x1a\x1f.messageswitch.v1.PurgeResponse\x12Z\n" +
 	"\vDiagnostics\x12$.messageswitch.v1.DiagnosticsRequest\x1a%.messageswitch.v1.DiagnosticsResponse\x12J\n" +
-	"\x05Trace\x12\x1e.messageswitch.v1.TraceRequest\x1a\x1f.messageswitch.v1.TraceResponse0\x01\x12Q\n" +
+	"\x05Trace\x12\x1e.messageswitch.v1.TraceRequest\x1a\x1f.messageswitch.v1.TraceResponse0\x01\x12K\n" +
+	"\x06Replay\x12\x1f.messageswitch.v1.ReplayRequest\x1a .messageswitch.v1.ReplayResponse\x12M\n" +
+	"\x06Backup\x12\x1f.messageswitch.v1.BackupRequest\x1a .messageswitch.v1.BackupResponse0\x01\x12Q\n" +
 	"\bShutdown\x12!.messageswitch.v1.ShutdownRequest\x1a\".messageswitch.v1.ShutdownResponseBCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
@@ -2194,7 +2462,7 @@ func file_messageswitch_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_messageswitch_v1_admin_proto_goTypes = []any{
 	(MessageState)(0),           // 0: messageswitch.v1.MessageState
 	(CallerState)(0),            // 1: messageswitch.v1.CallerState
@@ -2221,23 +2489,28 @@ var file_messageswitch_v1_admin_proto_goTypes = []any{
 	(*TraceEvent)(nil),          // 22: messageswitch.v1.TraceEvent
 	(*ShutdownRequest)(nil),     // 23: messageswitch.v1.ShutdownRequest
 	(*ShutdownResponse)(nil),    // 24: messageswitch.v1.ShutdownResponse
-	nil,                         // 25: messageswitch.v1.MessageInfo.HeadersEntry
-	(Durability)(0),             // 26: messageswitch.v1.Durability
-	(*QueueOptions)(nil),        // 27: messageswitch.v1.QueueOptions
-	(Reason)(0),                 // 28: messageswitch.v1.Reason
+	(*ReplayRequest)(nil),       // 25: messageswitch.v1.ReplayRequest
+	(*ReplayResponse)(nil),      // 26: messageswitch.v1.ReplayResponse
+	(*BackupRequest)(nil),       // 27: messageswitch.v1.BackupRequest
+	(*BackupResponse)(nil),      // 28: messageswitch.v1.BackupResponse
+	nil,                         // 29: messageswitch.v1.MessageInfo.HeadersEntry
+	(Durability)(0),             // 30: messageswitch.v1.Durability
+	(*QueueOptions)(nil),        // 31: messageswitch.v1.QueueOptions
+	(Reason)(0),                 // 32: messageswitch.v1.Reason
+	(*Failure)(nil),             // 33: messageswitch.v1.Failure
 }
 var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	6,  // 0: messageswitch.v1.ListResponse.queues:type_name -> messageswitch.v1.QueueSummary
-	26, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
+	30, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
 	6,  // 2: messageswitch.v1.DescribeResponse.summary:type_name -> messageswitch.v1.QueueSummary
-	27, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
+	31, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
 	9,  // 4: messageswitch.v1.DescribeResponse.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	10, // 5: messageswitch.v1.DescribeResponse.counters:type_name -> messageswitch.v1.QueueCounters
 	13, // 6: messageswitch.v1.PeekResponse.messages:type_name -> messageswitch.v1.MessageInfo
 	0,  // 7: messageswitch.v1.MessageInfo.state:type_name -> messageswitch.v1.MessageState
-	25, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
+	29, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
 	1,  // 9: messageswitch.v1.MessageInfo.caller:type_name -> messageswitch.v1.CallerState
-	26, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
+	30, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
 	18, // 11: messageswitch.v1.DiagnosticsResponse.queues:type_name -> messageswitch.v1.QueueDiagnosis
 	19, // 12: messageswitch.v1.DiagnosticsResponse.sessions:type_name -> messageswitch.v1.SessionInfo
 	6,  // 13: messageswitch.v1.QueueDiagnosis.summary:type_name -> messageswitch.v1.QueueSummary
@@ -2246,26 +2519,31 @@ var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	9,  // 16: messageswitch.v1.QueueDiagnosis.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	22, // 17: messageswitch.v1.TraceResponse.events:type_name -> messageswitch.v1.TraceEvent
 	3,  // 18: messageswitch.v1.TraceEvent.kind:type_name -> messageswitch.v1.TraceKind
-	28, // 19: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
-	4,  // 20: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
-	7,  // 21: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
-	11, // 22: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
-	14, // 23: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
-	16, // 24: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
-	20, // 25: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
-	23, // 26: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
-	5,  // 27: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
-	8,  // 28: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
-	12, // 29: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
-	15, // 30: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
-	17, // 31: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
-	21, // 32: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
-	24, // 33: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
-	27, // [27:34] is the sub-list for method output_type
-	20, // [20:27] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	32, // 19: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
+	33, // 20: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
+	4,  // 21: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
+	7,  // 22: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
+	11, // 23: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
+	14, // 24: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
+	16, // 25: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
+	20, // 26: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
+	25, // 27: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
+	27, // 28: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
+	23, // 29: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
+	5,  // 30: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
+	8,  // 31: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
+	12, // 32: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
+	15, // 33: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
+	17, // 34: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
+	21, // 35: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
+	26, // 36: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
+	28, // 37: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
+	24, // 38: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
+	30, // [30:39] is the sub-list for method output_type
+	21, // [21:30] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_admin_proto_init() }
@@ -2281,7 +2559,7 @@ func file_messageswitch_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_admin_proto_rawDesc), len(file_messageswitch_v1_admin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,8 @@ const (
 	AdminService_Purge_FullMethodName       = "/messageswitch.v1.AdminService/Purge"
 	AdminService_Diagnostics_FullMethodName = "/messageswitch.v1.AdminService/Diagnostics"
 	AdminService_Trace_FullMethodName       = "/messageswitch.v1.AdminService/Trace"
+	AdminService_Replay_FullMethodName      = "/messageswitch.v1.AdminService/Replay"
+	AdminService_Backup_FullMethodName      = "/messageswitch.v1.AdminService/Backup"
 	AdminService_Shutdown_FullMethodName    = "/messageswitch.v1.AdminService/Shutdown"
 )
 
@@ -47,6 +49,12 @@ type AdminServiceClient interface {
 	Diagnostics(ctx context.Context, in *DiagnosticsRequest, opts ...grpc.CallOption) (*DiagnosticsResponse, error)
 	// Trace reads the flight recorder: what happened lately, and from here on.
 	Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error)
+	// Replay moves messages off a dead-letter queue, back to where they died or
+	// to another queue: each in one step, so that none is lost or doubled.
+	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
+	// Backup streams a copy of the data directory as it was when the call came,
+	// file by file. FAILED_PRECONDITION without a data directory.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
 	// Shutdown drains the switch and ends it.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
@@ -128,6 +136,35 @@ func (c *adminServiceClient) Trace(ctx context.Context, in *TraceRequest, opts .
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_TraceClient = grpc.ServerStreamingClient[TraceResponse]
 
+func (c *adminServiceClient) Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayResponse)
+	err := c.cc.Invoke(ctx, AdminService_Replay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[1], AdminService_Backup_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[BackupRequest, BackupResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_BackupClient = grpc.ServerStreamingClient[BackupResponse]
+
 func (c *adminServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -157,6 +194,12 @@ type AdminServiceServer interface {
 	Diagnostics(context.Context, *DiagnosticsRequest) (*DiagnosticsResponse, error)
 	// Trace reads the flight recorder: what happened lately, and from here on.
 	Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error
+	// Replay moves messages off a dead-letter queue, back to where they died or
+	// to another queue: each in one step, so that none is lost or doubled.
+	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// Backup streams a copy of the data directory as it was when the call came,
+	// file by file. FAILED_PRECONDITION without a data directory.
+	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
 	// Shutdown drains the switch and ends it.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
@@ -186,6 +229,12 @@ func (UnimplementedAdminServiceServer) Diagnostics(context.Context, *Diagnostics
 }
 func (UnimplementedAdminServiceServer) Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error {
 	return status.Error(codes.Unimplemented, "method Trace not implemented")
+}
+func (UnimplementedAdminServiceServer) Replay(context.Context, *ReplayRequest) (*ReplayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedAdminServiceServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error {
+	return status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedAdminServiceServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -312,6 +361,35 @@ func _AdminService_Trace_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_TraceServer = grpc.ServerStreamingServer[TraceResponse]
 
+func _AdminService_Replay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).Replay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_Replay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).Replay(ctx, req.(*ReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(BackupRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).Backup(m, &grpc.GenericServerStream[BackupRequest, BackupResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_BackupServer = grpc.ServerStreamingServer[BackupResponse]
+
 func _AdminService_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -358,6 +436,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_Diagnostics_Handler,
 		},
 		{
+			MethodName: "Replay",
+			Handler:    _AdminService_Replay_Handler,
+		},
+		{
 			MethodName: "Shutdown",
 			Handler:    _AdminService_Shutdown_Handler,
 		},
@@ -366,6 +448,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Trace",
 			Handler:       _AdminService_Trace_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Backup",
+			Handler:       _AdminService_Backup_Handler,
 			ServerStreams: true,
 		},
 	},

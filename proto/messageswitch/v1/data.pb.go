@@ -1571,7 +1571,10 @@ type AckRequest struct {
 	// one. Zero: only the listed ones.
 	Through uint64 `protobuf:"varint,3,opt,name=through,proto3" json:"through,omitempty"`
 	// The consumer that through is about.
-	Consumer      uint64 `protobuf:"varint,4,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	Consumer uint64 `protobuf:"varint,4,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	// Answer once the acks are on disk, so that a crash can't bring the messages
+	// back. False: they go there soon after the answer.
+	Sync          bool `protobuf:"varint,5,opt,name=sync,proto3" json:"sync,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1632,6 +1635,13 @@ func (x *AckRequest) GetConsumer() uint64 {
 		return x.Consumer
 	}
 	return 0
+}
+
+func (x *AckRequest) GetSync() bool {
+	if x != nil {
+		return x.Sync
+	}
+	return false
 }
 
 // AckResponse counts what was done.
@@ -3189,13 +3199,14 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\afailure\x18\r \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"t\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x88\x01\n" +
 	"\n" +
 	"AckRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06leases\x18\x02 \x03(\x04R\x06leases\x12\x18\n" +
 	"\athrough\x18\x03 \x01(\x04R\athrough\x12\x1a\n" +
-	"\bconsumer\x18\x04 \x01(\x04R\bconsumer\"_\n" +
+	"\bconsumer\x18\x04 \x01(\x04R\bconsumer\x12\x12\n" +
+	"\x04sync\x18\x05 \x01(\bR\x04sync\"_\n" +
 	"\vAckResponse\x12\x14\n" +
 	"\x05acked\x18\x01 \x01(\x04R\x05acked\x12:\n" +
 	"\bfailures\x18\x02 \x03(\v2\x1e.messageswitch.v1.LeaseFailureR\bfailures\"Y\n" +

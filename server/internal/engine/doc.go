@@ -7,7 +7,13 @@
 // is free, by whoever made the Sink dirty, on the same goroutine: no hand-off
 // stands between a message that comes in and the delivery that it causes.
 //
-// An operation on a memory queue is applied in place. Durable queues come with
-// a store that has a disk: their operations will wait here for the sync that
-// covers them, and then take the same way.
+// With a disk, what an operation changes in durable queues joins the open batch
+// (record.go). A committer takes the whole batch, syncs it, and then lets go of
+// what waited for it: answers (Waiter, Ticket) and, by the core's Synced, the
+// deliveries of new messages (commit.go). It never waits for more to come: while
+// one batch is synced the next one fills. What nobody waits for, such as the
+// removal of acked messages, goes with the next batch, or by itself a moment
+// later.
+//
+// A failure of the disk ends the engine: no operation is answered any more.
 package engine

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,18 +24,27 @@ type Sink interface {
 // Config is what an Engine is made of.
 type Config struct {
 	Limits queue.Limits
-	Store  store.Store // nil: memory
+	Disk   *store.Disk // closed by Close; nil: everything is in memory
 	// SessionEnded is told of each session's end, under the lock.
 	SessionEnded func(queue.SessionID)
+	// Logger gets what an operator must know of the disk. Nil discards.
+	Logger *slog.Logger
+	// Failed is told once, when the disk has failed: nothing is answered from
+	// then on. Nil: nobody is.
+	Failed func(error)
+
+	diskFailed <-chan error // gets what fails outside of a commit
 }
 
 // Engine owns a State. Its methods are safe for concurrent use.
 type Engine struct {
 	// Set at construction.
-	store        store.Store
-	sessionEnded func(queue.SessionID)
-	began        time.Time // its monotonic reading drives the clock
-	start        store.Start
+	config Config
+	disk   *store.Disk // nil: memory
+	began  time.Time   // its monotonic reading drives the clock
+	start  store.Start
+	commit committer
+	loader loader
 
 	mu       sync.Mutex // guards what is below
 	state    *queue.State
@@ -43,37 +54,87 @@ type Engine struct {
 	watchers map[*Watcher]struct{}
 	idle     chan struct{} // closed when the last lease ends; nil: nobody waits
 	closed   bool
+	failure  error
+	failed   chan struct{} // closed with failure
+	pending  pending
 }
 
-// New starts an engine on a store.
-func New(c Config) (*Engine, error) {
-	if c.Store == nil {
-		c.Store = store.Memory{}
+// Open opens the store in dir, and starts an engine on it. Without a dir
+// everything is in memory.
+func Open(dir string, c Config) (*Engine, error) {
+	if dir == "" {
+		return New(c)
 	}
-	began := time.Now()
-	start, err := c.Store.Start(began)
+	failed := make(chan error, 1)
+	disk, err := store.Open(dir, store.Options{Logger: c.Logger, Failed: func(err error) { failed <- err }})
 	if err != nil {
 		return nil, err
 	}
-	c.Limits.DurableAvailable = c.Store.Durable()
-	e := &Engine{store: c.Store, sessionEnded: c.SessionEnded, began: began, start: start,
-		state: queue.New(start.Epoch, c.Limits), watchers: map[*Watcher]struct{}{}}
-	e.timer = time.AfterFunc(time.Hour, e.tick)
-	e.timer.Stop()
+	c.Disk, c.diskFailed = disk, failed
+	e, err := New(c)
+	if err != nil {
+		return nil, errors.Join(err, disk.Close())
+	}
 	return e, nil
 }
 
-// Close stops the timer and closes the store.
+// New starts an engine. An error says that the disk's content contradicts
+// itself, or can't be read.
+func New(c Config) (*Engine, error) {
+	e := &Engine{config: c, disk: c.Disk, began: time.Now(), watchers: map[*Watcher]struct{}{}, failed: make(chan struct{})}
+	if e.config.Logger == nil {
+		e.config.Logger = slog.New(slog.DiscardHandler)
+	}
+	e.timer = time.AfterFunc(time.Hour, e.tick)
+	e.timer.Stop()
+	if err := e.open(c.Limits); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// open begins a life of the switch.
+func (e *Engine) open(limits queue.Limits) (err error) {
+	if e.disk == nil {
+		e.start, err = store.Memory(e.began)
+		e.state = queue.New(e.start.Epoch, limits)
+		return err
+	}
+	if e.start, err = e.disk.Start(e.began); err != nil {
+		return err
+	}
+	limits.DurableAvailable, limits.DefaultDurable = true, true
+	if e.state, err = queue.Restore(e.start.Epoch, limits, e.Now(), kept(&e.start), &e.fx); err != nil {
+		return err
+	}
+	e.start = store.Start{Epoch: e.start.Epoch, Key: e.start.Key} // the rest may be large
+	e.startCommitter()
+	e.startLoader()
+	var tx Tx
+	e.Begin(&tx)
+	tx.keep(&e.fx)
+	tx.End()
+	return nil
+}
+
+// Close stops the timer, commits what is left, and closes the disk.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.closed {
+		e.mu.Unlock()
 		return nil
 	}
 	e.closed = true
 	e.timer.Stop()
-	return e.store.Close()
+	e.mu.Unlock()
+	if e.disk == nil {
+		return nil
+	}
+	return e.closeDisk()
 }
+
+// Durable reports whether there is a disk.
+func (e *Engine) Durable() bool { return e.disk != nil }
 
 // Now is the engine's clock: wall time at the start, and monotonic from there.
 func (e *Engine) Now() queue.Instant {
@@ -92,14 +153,14 @@ func (e *Engine) tick() {
 	if e.closed {
 		return
 	}
-	_, _ = tx.Apply(&queue.Tick{}) // it has no error
+	_, _ = tx.Apply(&queue.Tick{}) // it has no error but that of a failed disk
 }
 
 // arm sets the timer if something is due before it fires. A timer that fires
 // early only looks and is set again, so it is moved rarely.
 func (e *Engine) arm(now queue.Instant) {
 	next := e.state.NextDeadline()
-	if next == 0 || e.closed || e.armed != 0 && e.armed <= next {
+	if next == 0 || e.closed || e.failure != nil || e.armed != 0 && e.armed <= next {
 		return
 	}
 	e.armed = next

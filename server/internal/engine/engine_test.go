@@ -12,7 +12,6 @@ import (
 
 	"github.com/d3b0a776/switch/server/internal/engine"
 	"github.com/d3b0a776/switch/server/internal/queue"
-	"github.com/d3b0a776/switch/server/internal/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -252,17 +251,4 @@ func TestClose(t *testing.T) {
 		synctest.Wait()
 		r.delivered(b, 1)
 	})
-}
-
-// badStore can't begin.
-type badStore struct{ store.Memory }
-
-var errNoDisk = errors.New("no disk")
-
-func (badStore) Start(time.Time) (store.Start, error) { return store.Start{}, errNoDisk }
-
-func TestStoreFails(t *testing.T) {
-	if _, err := engine.New(engine.Config{Store: badStore{}}); !errors.Is(err, errNoDisk) {
-		t.Errorf("the error is %v", err)
-	}
 }

@@ -9,21 +9,31 @@ type Tx struct {
 
 	e     *Engine
 	dirty []Sink
+	batch uint64 // that the last operation's answer waits for; zero: none
 }
 
 // Begin takes the lock. End must follow.
 func (e *Engine) Begin(tx *Tx) {
 	e.mu.Lock()
-	tx.e, tx.Now = e, e.Now()
+	tx.e, tx.Now, tx.batch = e, e.Now(), 0
 }
 
 // Apply does op. The effects may be read until the next Apply or End; others
-// were told of theirs. On an error nothing was done.
+// were told of theirs. On an error nothing was done. If Batch is not zero after
+// it, the answer must wait.
 func (tx *Tx) Apply(op queue.Op) (*queue.Effects, error) {
-	fx := &tx.e.fx
-	err := tx.e.state.Apply(tx.Now, op, fx)
+	e := tx.e
+	tx.batch = 0
+	if e.failure != nil {
+		return nil, errStoreFailed
+	}
+	fx := &e.fx
+	err := e.state.Apply(tx.Now, op, fx)
 	if err != nil {
 		return nil, err
+	}
+	if e.disk != nil {
+		tx.keep(fx)
 	}
 	for i := range fx.Deliveries {
 		d := &fx.Deliveries[i]
@@ -38,12 +48,15 @@ func (tx *Tx) Apply(op queue.Op) (*queue.Effects, error) {
 		if s.Sink != nil {
 			tx.mark(s.Sink, s.Sink.(Sink).SessionEnded(s.Err))
 		}
-		if tx.e.state.Session(s.Session) == nil && tx.e.sessionEnded != nil {
-			tx.e.sessionEnded(s.Session)
+		if e.state.Session(s.Session) == nil && e.config.SessionEnded != nil {
+			e.config.SessionEnded(s.Session)
 		}
 	}
 	return fx, nil
 }
+
+// errStoreFailed answers everything after a failure of the disk.
+var errStoreFailed = &queue.Error{Kind: queue.ErrShuttingDown, Text: "the disk of the switch has failed, and the switch is ending; retry when it is back"}
 
 // State is the core, for reading until End.
 func (tx *Tx) State() *queue.State { return tx.e.state }
@@ -63,10 +76,25 @@ func (tx *Tx) End() {
 	e.arm(tx.Now)
 	e.settle()
 	e.notify()
+	commit, load := e.due()
 	e.mu.Unlock()
+	if commit {
+		signal(e.commit.wake)
+	}
+	if load {
+		signal(e.loader.wake)
+	}
 	for i, s := range tx.dirty {
 		s.Flush()
 		tx.dirty[i] = nil
 	}
 	tx.dirty = tx.dirty[:0]
+}
+
+// signal wakes who waits on c, or will.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -14,7 +14,7 @@ type Limits struct {
 	Consumers        int // per session; default 1,024
 	TemporaryQueues  int // per session; default 256
 	Producers        int // remembered idempotency windows; the longest silent goes first; default 20,000
-	MemoryBytes      int // bodies in all queues together; default 1 GiB
+	MemoryBytes      int // bodies in all queues together; default 256 MiB
 	TraceEvents      int // entries of the flight recorder; default 4,096
 	ProducerSilence  time.Duration
 	DefaultDurable   bool // queues that ask for nothing are durable
@@ -70,7 +70,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Consumers, 1024)
 	def(&l.TemporaryQueues, 256)
 	def(&l.Producers, 20_000)
-	def(&l.MemoryBytes, 1<<30)
+	def(&l.MemoryBytes, 256<<20)
 	def(&l.TraceEvents, 4096)
 	if l.ProducerSilence == 0 {
 		l.ProducerSilence = time.Hour

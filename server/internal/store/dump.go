@@ -1,0 +1,137 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Record is one record of a store.
+type Record struct {
+	Name string // which record it is, in words
+	// Value is what the record holds: a Format, Queue, QueueStat, Session,
+	// Window, Epoch, LastSequence, Place, PlaceAttempts, or *Message, whose
+	// Attempts are a record of their own. It is a SigningKey without the key.
+	Value any
+}
+
+// Values of the records that have no type elsewhere.
+type (
+	Format       uint64   // Format is the number of the store's format.
+	LastSequence uint64   // LastSequence is the last one that was given to a message.
+	SigningKey   [32]byte // SigningKey is the secret that signs session tokens.
+	// QueueStat is the stat of a queue.
+	QueueStat struct {
+		Queue uint64
+		Stat
+	}
+	// Place is an entry of the index of requests.
+	Place struct{ Queue, Sequence uint64 }
+	// PlaceAttempts is how many attempts of a message count.
+	PlaceAttempts struct {
+		Place
+		Attempts int
+	}
+)
+
+// Dump reads everything in the store of a directory, in the order of the keys.
+// Nobody else may have it open. A record that can't be decoded is an error that
+// names it, and the records behind it follow; any other error is the last.
+func Dump(dir string, o Options) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		o.ReadOnly = true
+		d, err := Open(dir, o)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		more := true
+		err = d.each(func(key, value []byte) bool {
+			v, err := decodeRecord(key, value)
+			if _, secret := v.(SigningKey); secret {
+				v = SigningKey{}
+			}
+			more = yield(Record{Name: name(key), Value: v}, err)
+			return more
+		})
+		if err = errors.Join(err, d.Close()); err != nil && more {
+			yield(Record{}, fmt.Errorf("read the store in %q: %w", dir, err))
+		}
+	}
+}
+
+// each calls f for each record, until that is enough. Key and value are lent.
+func (d *Disk) each(f func(key, value []byte) (more bool)) (err error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if !f(it.Key(), value) {
+			return nil
+		}
+	}
+	return it.Error()
+}
+
+// decodeRecord reads any record. Nothing of it points into key or value.
+func decodeRecord(key, value []byte) (any, error) {
+	if len(key) == 0 {
+		return nil, corrupt(key, "every record has a family")
+	}
+	if key[0] <= familySequence && len(key) > 1 {
+		return nil, corrupt(key, "its key has %d bytes instead of 1", len(key))
+	}
+	switch key[0] {
+	case familyFormat:
+		v, err := decodeNumber(key, value)
+		return Format(v), err
+	case familyKey:
+		v, err := decodeKey(key, value)
+		return SigningKey(v), err
+	case familySequence:
+		v, err := decodeNumber(key, value)
+		return LastSequence(v), err
+	case familyEpoch:
+		return decodeEpoch(key, value)
+	case familyQueue:
+		return decodeQueue(key, value)
+	case familyStat:
+		queue, stat, err := decodeStat(key, value)
+		return QueueStat{queue, stat}, err
+	case familySession:
+		return decodeSession(key, value)
+	case familyWindow:
+		return decodeWindow(key, value)
+	case familyRequest:
+		return decodePlace(key, value)
+	case familyAttempts:
+		p, err := decodePlace(key, nil)
+		if err != nil {
+			return nil, err
+		}
+		n, err := decodeAttempts(key, value)
+		return PlaceAttempts{p, n}, err
+	case familyMessage:
+		return decodeMessage(key, value)
+	}
+	return nil, corrupt(key, "this version knows no such records")
+}
+
+// decodePlace reads an entry of an index, which has no value.
+func decodePlace(key, value []byte) (p Place, err error) {
+	if p.Queue, p.Sequence, err = splitPlace(key); err != nil {
+		return p, err
+	}
+	if len(value) > 0 {
+		return p, corrupt(key, "it has a value of %d bytes, and should have none", len(value))
+	}
+	return p, nil
+}

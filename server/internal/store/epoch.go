@@ -1,0 +1,34 @@
+package store
+
+// format is the number of the store's format as a whole: which records there
+// are, and under which keys.
+const format = 1
+
+func appendNumber(b []byte, v uint64) []byte { return appendUint(append(b, valueFormat), v) }
+
+func decodeNumber(key, value []byte) (uint64, error) {
+	d := decode(value)
+	v := d.uint64()
+	return v, d.end(key)
+}
+
+// decodeEpoch reads an epoch; its value is the first sequence.
+func decodeEpoch(key, value []byte) (e Epoch, err error) {
+	if e.Epoch, err = splitID(key); err != nil {
+		return e, err
+	}
+	e.First, err = decodeNumber(key, value)
+	return e, err
+}
+
+func appendKey(b []byte, k [32]byte) []byte { return append(append(b, valueFormat), k[:]...) }
+
+func decodeKey(key, value []byte) (k [32]byte, err error) {
+	d := decode(value)
+	if d.err == nil && len(d.rest) != len(k) {
+		d.fail("its value has %d bytes instead of %d", len(d.rest), len(k))
+	}
+	copy(k[:], d.rest)
+	d.rest = nil
+	return k, d.end(key)
+}

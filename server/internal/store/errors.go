@@ -1,0 +1,19 @@
+package store
+
+import "errors"
+
+var (
+	// ErrInUse says that another process, or this one, has the directory open.
+	ErrInUse = errors.New("is in use by another process")
+	// ErrFormat says that the directory holds something this version can't
+	// read: a newer store, or no store at all.
+	ErrFormat = errors.New("unknown format")
+	// ErrCorrupt says that a file or record is not what was written. The error
+	// names it.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrFailed says that a write or sync has failed. The store then does
+	// nothing any more: what of it reached the disk is known after a restart.
+	ErrFailed = errors.New("a write to the store failed")
+	// ErrClosed says that the store was closed.
+	ErrClosed = errors.New("the store is closed")
+)

@@ -1,0 +1,212 @@
+package store_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/d3b0a776/switch/server/internal/store"
+)
+
+// faulty is a store on a disk whose calls can be made to fail once it is open.
+type faulty struct {
+	*store.Disk
+	mem    *vfs.MemFS
+	fail   atomic.Pointer[func(op, name string) error]
+	told   atomic.Int64
+	failed chan error // the first that was told
+}
+
+func openFaulty(t *testing.T) *faulty {
+	t.Helper()
+	f := &faulty{mem: vfs.NewCrashableMem(), failed: make(chan error, 100)}
+	fs := hookFS{FS: f.mem, before: func(op, name string) error {
+		if fail := f.fail.Load(); fail != nil {
+			return (*fail)(op, name)
+		}
+		return nil
+	}}
+	var err error
+	f.Disk, err = store.Open("store", store.Options{
+		FS: fs, MemTableBytes: smallTables, FullPause: time.Millisecond,
+		Failed: func(err error) {
+			f.told.Add(1)
+			f.failed <- err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, f.Disk)
+	return f
+}
+
+func (f *faulty) from(fail func(op, name string) error) { f.fail.Store(&fail) }
+
+// dead checks that a failed store does nothing any more, and told it once.
+func (f *faulty) dead(t *testing.T, cause error) {
+	t.Helper()
+	select {
+	case err := <-f.failed:
+		if !errors.Is(err, store.ErrFailed) || !errors.Is(err, cause) || !strings.Contains(err.Error(), `"store"`) {
+			t.Errorf("the failure is told as %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the failure was not told")
+	}
+	b := f.NewBatch()
+	b.PutSequence(1)
+	_, started := f.Start(noon)
+	_, read := f.Messages(1, 0, 1, 0, 0, nil)
+	for _, err := range []error{b.Commit(), started, read, f.Checkpoint("copy"), f.Close()} {
+		if !errors.Is(err, store.ErrFailed) {
+			t.Errorf("after the failure: %v", err)
+		}
+	}
+	if n := f.told.Load(); n != 1 {
+		t.Errorf("the failure was told %d times", n)
+	}
+}
+
+// One call fails, and those after it would do well again: nothing may be
+// committed after that, and what was committed before must be on the disk.
+func TestOneFailedCallEndsAll(t *testing.T) {
+	s := seed(t)
+	step, batches := int64(37), 120
+	if slow() {
+		step = 1
+	}
+	rng := random(s, 4)
+	for at := int64(1); ; at += 1 + rng.Int64N(step) {
+		f := openFaulty(t)
+		h := newHistory(s)
+		var calls atomic.Int64
+		var hit atomic.Pointer[string]
+		f.from(func(op, name string) error {
+			if op == "remove" || calls.Add(1) != at {
+				return nil
+			}
+			hit.Store(&[]string{op + " " + name}[0])
+			return syscall.EIO
+		})
+		err := h.run(f.Disk, batches)
+		if err == nil { // a flush or compaction failed behind our back, or none did
+			err = f.Close()
+		}
+		if hit.Load() == nil {
+			if err != nil {
+				t.Errorf("nothing failed, and yet %v", err)
+			}
+			if at < 500 {
+				t.Errorf("only %d calls were made: are the tables small?", at)
+			}
+			return
+		}
+		if !errors.Is(err, store.ErrFailed) {
+			t.Errorf("call %d, %s: %v", at, *hit.Load(), err)
+		}
+		f.dead(t, syscall.EIO)
+		for _, survives := range []int{0, 100} {
+			clone := f.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survives, RNG: rng})
+			if err := h.check(clone, h.committed.Load(), h.begun.Load()); err != nil {
+				t.Errorf("call %d, %s: after a restart: %v", at, *hit.Load(), err)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func ext(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+
+// Tables that don't fit on the disk are written again once there is room.
+func TestAFullDiskHeals(t *testing.T) {
+	s := seed(t)
+	f := openFaulty(t)
+	h := newHistory(s)
+	var refused atomic.Int64
+	f.from(func(op, name string) error {
+		if ext(name) == "sst" && op != "remove" && refused.Add(1) < 20 {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	if err := h.run(f.Disk, 150); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := refused.Load(); n < 20 {
+		t.Errorf("only %d calls were refused", n)
+	}
+	if err := h.check(f.mem, h.committed.Load(), h.begun.Load()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A log that doesn't fit on the disk ends all.
+func TestAFullDiskUnderTheLog(t *testing.T) {
+	f := openFaulty(t)
+	f.from(func(op, name string) error {
+		if ext(name) == "log" && op == "write" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	if err := newHistory(1).run(f.Disk, 1); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the commit answered %v", err)
+	}
+	f.dead(t, syscall.ENOSPC)
+}
+
+// What is wrong with the copy is not wrong with the store.
+func TestACopyThatFails(t *testing.T) {
+	f := openFaulty(t)
+	f.from(func(_, name string) error {
+		if strings.HasPrefix(name, "copy") {
+			return syscall.EIO
+		}
+		return nil
+	})
+	if err := f.Checkpoint("copy"); !errors.Is(err, syscall.EIO) || errors.Is(err, store.ErrFailed) {
+		t.Errorf("the copy answered %v", err)
+	}
+	if err := errors.Join(newHistory(1).run(f.Disk, 9), f.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// An error while opening is returned, not told.
+func TestAFailureToOpen(t *testing.T) {
+	for at := int64(1); ; at++ {
+		var calls atomic.Int64
+		var opened atomic.Bool
+		fs := hookFS{FS: vfs.NewMem(), before: func(op, _ string) error {
+			if op != "remove" && !opened.Load() && calls.Add(1) == at {
+				return syscall.EIO
+			}
+			return nil
+		}}
+		d, err := store.Open("store", store.Options{FS: fs, Failed: func(err error) { t.Errorf("call %d: told %v", at, err) }})
+		if calls.Load() < at {
+			opened.Store(true)
+			if err := errors.Join(err, d.Close()); err != nil {
+				t.Error(err)
+			}
+			if at < 10 {
+				t.Errorf("only %d calls were made", calls.Load())
+			}
+			return
+		}
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("call %d: %v", at, err)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package store
+
+import "slices"
+
+// Flags of a message.
+const (
+	flagRequest = 1 << iota
+	flagRequireConsumer
+
+	flagsKnown = 1<<iota - 1
+)
+
+// appendHead appends the value of a message but for its body, which is the rest
+// of the value, so that it is copied once. The queue, the sequence and the
+// attempts are not in it.
+func appendHead(b []byte, m *Message) []byte {
+	flags := byte(0)
+	if m.Request {
+		flags |= flagRequest
+	}
+	if m.RequireConsumer {
+		flags |= flagRequireConsumer
+	}
+	b = append(b, valueFormat, flags)
+	b = appendInt(b, m.Sent)
+	b = appendInt(b, m.Expires)
+	b = appendInt(b, int64(m.MaxAttempts))
+	b = appendBytes(b, m.CorrelationID)
+	b = appendBytes(b, m.ReplyTo)
+	b = appendBytes(b, m.Sender)
+	b = appendBytes(b, m.Failure)
+	b = appendUint(b, uint64(len(m.Headers)))
+	for i := range m.Headers {
+		b = appendBytes(b, m.Headers[i].Key)
+		b = appendBytes(b, m.Headers[i].Value)
+	}
+	return b
+}
+
+// decodeMessage reads a message from its record. Nothing of it points into key
+// or value.
+func decodeMessage(key, value []byte) (*Message, error) {
+	m := new(Message)
+	var err error
+	if m.Queue, m.Sequence, err = splitPlace(key); err != nil {
+		return nil, err
+	}
+	d := decode(value)
+	flags := d.byte()
+	if flags > flagsKnown {
+		d.fail("it has unknown flags %#x", flags)
+	}
+	m.Request = flags&flagRequest != 0
+	m.RequireConsumer = flags&flagRequireConsumer != 0
+	m.Sent = d.int64()
+	m.Expires = d.int64()
+	m.MaxAttempts = d.int()
+	m.CorrelationID = d.string()
+	m.ReplyTo = d.string()
+	m.Sender = d.string()
+	m.Failure = slices.Clone(d.optional())
+	if n := d.count(2); n > 0 {
+		m.Headers = make([]Header, n)
+		for i := range m.Headers {
+			m.Headers[i] = Header{Key: d.string(), Value: d.string()}
+		}
+	}
+	if len(d.rest) > 0 {
+		m.Body = slices.Clone(d.rest)
+		d.rest = nil
+	}
+	return m, d.end(key)
+}
+
+// decodeAttempts reads the number of attempts.
+func decodeAttempts(key, value []byte) (int, error) {
+	d := decode(value)
+	n := d.int()
+	return n, d.end(key)
+}
+
+// optional is a view of bytes that are nil when there are none.
+func (d *decoder) optional() []byte {
+	if b := d.bytes(); len(b) > 0 {
+		return b
+	}
+	return nil
+}

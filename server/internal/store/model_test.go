@@ -1,0 +1,224 @@
+package store_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/d3b0a776/switch/server/internal/store"
+)
+
+// A model is what a store should hold, and makes random batches.
+type model struct {
+	rng      *rand.Rand
+	last     uint64
+	nextID   uint64
+	queues   map[uint64]store.Queue
+	stats    map[uint64]store.Stat
+	messages map[store.Place]store.Message
+	sessions map[uint64]store.Session
+	windows  map[string]store.Window // by producer and slot
+}
+
+func newModel(rng *rand.Rand) *model {
+	return &model{
+		rng: rng, queues: map[uint64]store.Queue{}, stats: map[uint64]store.Stat{},
+		messages: map[store.Place]store.Message{}, sessions: map[uint64]store.Session{}, windows: map[string]store.Window{},
+	}
+}
+
+func pick[K comparable, V any](m *model, from map[K]V, less func(a, b K) int) (k K, ok bool) {
+	if len(from) == 0 {
+		return k, false
+	}
+	keys := slices.SortedFunc(maps.Keys(from), less)
+	return keys[m.rng.IntN(len(keys))], true
+}
+
+func byNumber(a, b uint64) int { return cmp.Compare(a, b) }
+
+func byPlace(a, b store.Place) int {
+	if a.Queue != b.Queue {
+		return byNumber(a.Queue, b.Queue)
+	}
+	return byNumber(a.Sequence, b.Sequence)
+}
+
+// batch fills a batch at random, and does the same to the model. Within a batch
+// later changes go over earlier ones, so all kinds are mixed.
+func (m *model) batch(b *store.Batch) {
+	for range 1 + m.rng.IntN(12) {
+		m.change(b)
+	}
+	if m.rng.IntN(60) == 0 {
+		m.send(b, 40<<10) // larger than a memtable of the tests
+	}
+	b.PutSequence(m.last)
+}
+
+func (m *model) change(b *store.Batch) {
+	at, ok := pick(m, m.messages, byPlace)
+	switch n := m.rng.IntN(20); {
+	case n < 8:
+		m.send(b, 4000)
+	case n < 12 && ok:
+		old := m.messages[at]
+		b.DeleteMessage(&old)
+		delete(m.messages, at)
+	case n < 14 && ok:
+		old := m.messages[at]
+		old.Attempts++
+		b.PutAttempts(at.Queue, at.Sequence, old.Attempts)
+		m.messages[at] = old
+	case n < 15 && ok:
+		to := at.Sequence + m.rng.Uint64N(20)
+		b.DeleteMessages(at.Queue, at.Sequence, to)
+		m.drop(at.Queue, at.Sequence, to)
+	case n < 17:
+		m.queue(b)
+	case n < 18:
+		m.session(b)
+	default:
+		m.window(b)
+	}
+}
+
+func (m *model) send(b *store.Batch, size int) {
+	queue, ok := pick(m, m.queues, byNumber)
+	if !ok {
+		return
+	}
+	m.last++
+	msg := store.Message{
+		Queue: queue, Sequence: m.last, Sent: int64(m.last), Request: m.rng.IntN(4) == 0,
+		Sender: fmt.Sprint("sender", m.rng.IntN(9)),
+	}
+	if n := m.rng.IntN(size); n > 0 {
+		msg.Body = make([]byte, n)
+		for i := range msg.Body {
+			msg.Body[i] = byte(m.rng.Uint32())
+		}
+	}
+	b.PutMessage(&msg)
+	m.messages[store.Place{Queue: queue, Sequence: m.last}] = msg
+	s := m.stats[queue]
+	s.Messages++
+	s.Bytes += len(msg.Body)
+	b.PutStat(queue, s)
+	m.stats[queue] = s
+}
+
+func (m *model) drop(queue, from, to uint64) {
+	maps.DeleteFunc(m.messages, func(at store.Place, _ store.Message) bool {
+		return at.Queue == queue && from <= at.Sequence && at.Sequence <= to
+	})
+}
+
+func (m *model) queue(b *store.Batch) {
+	if id, ok := pick(m, m.queues, byNumber); ok && len(m.queues) > 3 {
+		b.DeleteQueue(id)
+		delete(m.queues, id)
+		delete(m.stats, id)
+		m.drop(id, 0, 1<<64-1)
+		return
+	}
+	m.nextID++
+	q := store.Queue{ID: m.nextID, Name: fmt.Sprint("queue", m.nextID), MaxMessages: m.rng.IntN(100)}
+	b.PutQueue(&q)
+	m.queues[q.ID] = q
+}
+
+func (m *model) session(b *store.Batch) {
+	if id, ok := pick(m, m.sessions, byNumber); ok && m.rng.IntN(2) == 0 {
+		b.DeleteSession(id)
+		delete(m.sessions, id)
+		return
+	}
+	s := store.Session{ID: m.rng.Uint64N(9), Name: "session", Began: m.rng.Int64(), Temporary: []string{"t"}}
+	b.PutSession(&s)
+	m.sessions[s.ID] = s
+}
+
+func (m *model) window(b *store.Batch) {
+	producer := string(rune('a' + m.rng.IntN(5)))
+	if m.rng.IntN(6) == 0 {
+		b.DeleteProducer(producer)
+		maps.DeleteFunc(m.windows, func(_ string, w store.Window) bool { return w.Producer == producer })
+		return
+	}
+	w := store.Window{Producer: producer, Part: m.rng.Uint64N(64), Seen: m.rng.Int64()}
+	for i := range m.rng.IntN(store.WindowSlots) {
+		w.Messages[i] = m.rng.Uint64()
+	}
+	b.PutWindow(&w)
+	m.windows[fmt.Sprint(producer, w.Part)] = w
+}
+
+// state is a hash of all that the model holds.
+func (m *model) state() uint64 {
+	h := fnv.New64a()
+	fmt.Fprintln(h, m.last)
+	for _, id := range slices.Sorted(maps.Keys(m.queues)) {
+		fmt.Fprintln(h, m.queues[id], m.stats[id])
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(m.messages), byPlace) {
+		fmt.Fprintln(h, m.messages[at])
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.sessions)) {
+		fmt.Fprintln(h, m.sessions[id])
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.windows)) {
+		fmt.Fprintln(h, m.windows[key])
+	}
+	return h.Sum64()
+}
+
+// recovered reads a store into a model: through Start, and each queue in pages.
+func recovered(d *store.Disk) (*model, error) {
+	s, err := d.Start(noon)
+	if err != nil {
+		return nil, err
+	}
+	m := newModel(nil)
+	m.last = s.Sequence
+	for _, q := range s.Queues {
+		m.queues[q.ID] = q
+	}
+	m.stats = s.Stats
+	for _, session := range s.Sessions {
+		m.sessions[session.ID] = session
+	}
+	for _, w := range s.Windows {
+		m.windows[fmt.Sprint(w.Producer, w.Part)] = w
+	}
+	requests := map[store.Place]string{}
+	for _, r := range s.Requests {
+		requests[store.Place{Queue: r.Queue, Sequence: r.Sequence}] = fmt.Sprint(r)
+	}
+	for id := range m.queues {
+		for from := uint64(0); from != 1<<63; {
+			var differ error
+			through, err := d.Messages(id, from, 1<<63-1, 7, 9000, func(msg *store.Message) {
+				at := store.Place{Queue: id, Sequence: msg.Sequence}
+				m.messages[at] = *msg
+				if msg.Request && requests[at] != fmt.Sprint(*msg) {
+					differ = fmt.Errorf("request %v is %v in its queue, and %s at the start", at, *msg, requests[at])
+				}
+				delete(requests, at)
+			})
+			if err := errors.Join(err, differ); err != nil {
+				return nil, err
+			}
+			from = through + 1
+		}
+	}
+	if len(requests) > 0 {
+		return nil, fmt.Errorf("requests %s are in no queue", strings.Join(slices.Collect(maps.Values(requests)), ", "))
+	}
+	return m, nil
+}
