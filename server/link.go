@@ -59,10 +59,10 @@ func (l *link) Released(tx *engine.Tx, batch uint64) {
 			l.answers.add(h.answer)
 		}
 	}
-	rest := copy(l.held, l.held[n:])
-	if st := l.stream; st != nil {
-		st.release(done, l.answers.made)
+	if l.stream != nil {
+		l.stream.release(done, l.answers.made)
 	}
+	rest := copy(l.held, l.held[n:])
 	clear(l.held[rest:])
 	l.held = l.held[:rest]
 	if l.stream != nil {
