@@ -11,16 +11,20 @@ import (
 var durabilityContracts = []contract{
 	{name: "G1_the_answer_says_the_durability_achieved", play: func(s *scene) {
 		p := s.client("p")
+		want := s.durability()
 		created := must[*pb.CreateResponse](p, &pb.CreateRequest{Queue: "q"})
-		if d := created.GetOptions().GetDurability(); d != pb.Durability_DURABILITY_MEMORY {
+		if d := created.GetOptions().GetDurability(); d != want {
 			s.Errorf("Create says %v", d)
 		}
 		sent := must[*pb.SendResponse](p, &pb.SendRequest{Queue: "q"})
-		if sent.GetDurability() != pb.Durability_DURABILITY_MEMORY || sent.GetMessageId() == "" || sent.GetDuplicate() {
+		if sent.GetDurability() != want || sent.GetMessageId() == "" || sent.GetDuplicate() {
 			s.Errorf("Send says %v", sent)
 		}
 	}},
 	{name: "G1_durable_without_a_disk_is_refused", play: func(s *scene) {
+		if s.disk {
+			return
+		}
 		p := s.client("p")
 		durable := &pb.QueueOptions{Durability: pb.Durability_DURABILITY_DURABLE}
 		const no, why = codes.FailedPrecondition, pb.Reason_REASON_DURABILITY_UNAVAILABLE

@@ -120,8 +120,8 @@ var limitContracts = []contract{
 	}},
 	{name: "G9_memory", config: server.Config{MemoryBudget: 100}, play: func(s *scene) {
 		p := s.client("p")
-		p.create("q", nil)
-		p.create("r", nil)
+		p.create("q", inMemory)
+		p.create("r", inMemory)
 		p.send("q", string(make([]byte, 90)))
 		p.atLimit(&pb.SendRequest{Queue: "r", Body: make([]byte, 11)}, "memory", pb.Reason_REASON_LIMIT_REACHED, "90", "100")
 		p.send("r", "1234567890")
@@ -131,11 +131,13 @@ var limitContracts = []contract{
 	}},
 }
 
+var inMemory = &pb.QueueOptions{Durability: pb.Durability_DURABILITY_MEMORY}
+
 // G9: what goes on when nothing more is let in, and what gives way if asked to.
 var overflowContracts = []contract{
 	{name: "G9_acks_replies_and_deliveries_work_when_sends_are_refused", config: server.Config{MemoryBudget: 30}, play: func(s *scene) {
 		caller, w := s.client("caller"), s.client("w")
-		caller.create("q", nil)
+		caller.create("q", inMemory)
 		replies := caller.temporary()
 		for _, c := range []string{"1", "2", "3"} {
 			must[*pb.SendResponse](caller, &pb.SendRequest{Queue: "q", ReplyTo: replies, CorrelationId: c, Body: make([]byte, 10)})

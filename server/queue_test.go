@@ -93,7 +93,7 @@ var queueContracts = []contract{
 	}},
 	{name: "Create_fills_in_defaults", play: func(s *scene) {
 		got := must[*pb.CreateResponse](s.client("p"), &pb.CreateRequest{Queue: "q"}).GetOptions()
-		want := &pb.QueueOptions{Durability: pb.Durability_DURABILITY_MEMORY, MaxMessages: 1_000_000, MaxBytes: 1 << 30,
+		want := &pb.QueueOptions{Durability: s.durability(), MaxMessages: 1_000_000, MaxBytes: 1 << 30,
 			Overflow: pb.Overflow_OVERFLOW_REJECT, MaxAttempts: 5, DeadLetterQueue: "q.dead", LeaseMs: 30_000}
 		if !proto.Equal(got, want) {
 			s.Errorf("the options are %v, want %v", got, want)

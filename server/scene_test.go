@@ -25,25 +25,52 @@ type scene struct {
 	form form
 	dial func() *grpc.ClientConn
 	fake bool // time is
+	disk bool   // queues are durable
+	dir  string // where
 }
 
 // A transport is one way to reach a switch.
 type transport struct {
 	name  string
 	fake  bool // it has no socket, so time can be fake
+	disk  bool // the switch has a data directory
 	start func(*testing.T, server.Config) (*servertest.Switch, func() *grpc.ClientConn)
 }
 
 var transports = []transport{
-	{"bufconn", true, startBufconn},
-	{"tcp", false, startTCP},
-	{"unix", false, startUnix},
+	{"bufconn", true, false, startBufconn},
+	{"disk", true, true, startBufconn},
+	{"tcp", false, false, startTCP},
+	{"unix", false, false, startUnix},
+}
+
+// durability is that of queues that ask for nothing.
+func (s *scene) durability() pb.Durability {
+	if s.disk {
+		return pb.Durability_DURABILITY_DURABLE
+	}
+	return pb.Durability_DURABILITY_MEMORY
+}
+
+// restart ends the switch, as an operator does, and starts it again on the same
+// directory. Clients have to connect again.
+func (s *scene) restart(cfg server.Config) {
+	s.Helper()
+	if err := s.sw.Close(); err != nil {
+		s.Fatal(err)
+	}
+	cfg.DataDir = s.dir
+	s.sw, s.dial = startBufconn(s.T, cfg)
 }
 
 // newScene starts a switch for clients of one form. With fake time it must be
 // called within a synctest bubble.
 func newScene(t *testing.T, f form, via transport, cfg server.Config) *scene {
-	s := &scene{T: t, form: f, fake: via.fake}
+	s := &scene{T: t, form: f, fake: via.fake, disk: via.disk}
+	if via.disk {
+		s.dir = t.TempDir()
+		cfg.DataDir = s.dir
+	}
 	s.sw, s.dial = via.start(t, cfg)
 	t.Cleanup(func() {
 		if err := s.sw.Check(); err != nil {

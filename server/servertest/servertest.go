@@ -24,9 +24,18 @@ type Switch struct {
 // for most tests; more than one is an error.
 func New(tb testing.TB, config ...server.Config) *Switch {
 	tb.Helper()
-	sw := &Switch{Server: server.New(one(tb, config))}
+	sw := open(tb, one(tb, config))
 	tb.Cleanup(func() { _ = sw.Close() })
 	return sw
+}
+
+func open(tb testing.TB, cfg server.Config) *Switch {
+	tb.Helper()
+	s, err := server.Open(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &Switch{Server: s}
 }
 
 // Listen starts a switch that besides listens on a free port of the loopback
@@ -37,7 +46,7 @@ func Listen(tb testing.TB, config ...server.Config) *Switch {
 	if len(cfg.Listen) == 0 {
 		cfg.Listen = []string{"127.0.0.1:0"}
 	}
-	sw := &Switch{Server: server.New(cfg)}
+	sw := open(tb, cfg)
 	if err := sw.Listen(); err != nil {
 		tb.Fatal(err)
 	}
