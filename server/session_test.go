@@ -201,7 +201,7 @@ var resumeContracts = []contract{
 		dying.subscribe("q", 1)
 		d := dying.take()
 		dying.dies()
-		s.pass(4999 * time.Millisecond)
+		s.pass(4900 * time.Millisecond)
 		dying = s.resume(dying)
 		dying.ack(d) // the lease is as it was
 		if s.waiting("q") != 1 {
