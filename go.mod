@@ -3,6 +3,7 @@ module github.com/d3b0a776/switch
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/urfave/cli/v2 v2.27.7

@@ -20,7 +20,7 @@ func (d *Disk) Start(now time.Time) (Start, error) {
 	}
 	r := reading{s: Start{Stats: make(map[uint64]Stat)}}
 	if err := d.read(&r); err != nil {
-		return Start{}, fmt.Errorf("read the store in %q: %w", d.dir, err)
+		return Start{}, fmt.Errorf("read the store in %q: %w", d.dir, mark(err))
 	}
 	if err := d.begin(&r, uint64(now.UnixMilli())); err != nil {
 		return Start{}, fmt.Errorf("begin an epoch of the store in %q: %w", d.dir, err)

@@ -48,7 +48,6 @@ func Check(dir string, o Options, progress func(done, total uint64)) (*Report, e
 		progress = func(uint64, uint64) {}
 	}
 	o.ReadOnly = true
-	o.Failed = func(error) {} // nothing is written; what can't be read is found below
 	d, err := Open(dir, o)
 	if err != nil {
 		return nil, err
@@ -64,10 +63,7 @@ func Check(dir string, o Options, progress func(done, total uint64)) (*Report, e
 		c.r.problem("%v", err) // the rest can't be read
 	}
 	progress(c.total, c.total)
-	if err := d.Close(); err != nil && !errors.Is(err, ErrFailed) {
-		return nil, err
-	}
-	return &c.r, nil
+	return &c.r, d.Close()
 }
 
 type checking struct {

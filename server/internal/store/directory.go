@@ -118,12 +118,12 @@ func lockDirectory(vf vfs.FS, dir string) (*pebble.Lock, error) {
 	if err == nil || errors.As(err, &pathError) || errors.Is(err, syscall.ENOLCK) {
 		return lock, err
 	}
-	return nil, fmt.Errorf("the directory %w (%v); end that one, or give another directory", ErrInUse, err)
+	return nil, fmt.Errorf("the directory %w (%w); end that one, or give another directory", ErrInUse, err)
 }
 
 // explain gives an error of Pebble's opening its sentinel.
 func explain(vf vfs.FS, dir string, err error) error {
-	if errors.Is(err, ErrFailed) {
+	if errors.Is(err, ErrFailed) || errors.Is(err, ErrFormat) || errors.Is(err, ErrCorrupt) {
 		return err
 	}
 	if v, ok := pebbleFormat(vf, dir); ok && v > uint64(pebbleVersion) {
@@ -133,10 +133,13 @@ func explain(vf vfs.FS, dir string, err error) error {
 	if strings.Contains(err.Error(), "comparer name from") {
 		return fmt.Errorf("the directory holds %w: a Pebble database of another program; give another directory: %w", ErrFormat, err)
 	}
-	if pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) {
+	if strings.Contains(err.Error(), "from file") { // what it compares with the options
+		return fmt.Errorf("its OPTIONS file is %w: %w", ErrCorrupt, err)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // a file that the others mention
 		return fmt.Errorf("it is %w: %w", ErrCorrupt, err)
 	}
-	return err
+	return mark(err)
 }
 
 // pebbleFormat is the version that Pebble has noted in the directory.

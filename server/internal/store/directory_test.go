@@ -3,6 +3,7 @@ package store_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,7 +102,7 @@ func TestAStrangeDirectoryIsRefused(t *testing.T) {
 
 func TestAnotherProgramsDatabaseIsRefused(t *testing.T) {
 	fs := vfs.NewMem()
-	db, err := pebble.Open("store", &pebble.Options{FS: fs})
+	db, err := pebble.Open("store", &pebble.Options{FS: fs, Logger: quiet{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,17 +113,24 @@ func TestAnotherProgramsDatabaseIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, fs, "store", store.ErrFormat, "another program")
-	if db, err = pebble.Open("store", &pebble.Options{FS: fs}); err != nil {
+	if db, err = pebble.Open("store", &pebble.Options{FS: fs, Logger: quiet{}}); err != nil {
 		t.Errorf("the other program can't open it any more: %v", err)
 	} else if err := db.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
+// quiet is Pebble without its log.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)              {}
+func (quiet) Errorf(string, ...any)             {}
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
 // rewrite changes a closed store behind its back.
 func rewrite(t *testing.T, fs vfs.FS, change func(*pebble.DB) error) {
 	t.Helper()
-	db, err := pebble.Open("store", &pebble.Options{FS: fs, Comparer: store.Comparer})
+	db, err := pebble.Open("store", &pebble.Options{FS: fs, Comparer: store.Comparer, Logger: quiet{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,6 @@ func Open(dir string, o Options) (*Disk, error) {
 		d.closed.Store(true)
 		return nil, errors.Join(fmt.Errorf("open the store in %q: %w", dir, err), d.release())
 	}
-	d.guard.armed.Store(true)
 	return d, nil
 }
 
@@ -90,6 +89,9 @@ func (d *Disk) open(o Options) error {
 			return err
 		}
 	}
+	if err := checkLogs(o.FS, d.dir); err != nil {
+		return err
+	}
 	po := d.pebbleOptions(o)
 	err = d.guard.run(func() error {
 		db, err := pebble.Open(d.dir, po)
@@ -103,9 +105,10 @@ func (d *Disk) open(o Options) error {
 		return explain(o.FS, d.dir, err)
 	}
 	if err := d.checkFormat(o.ReadOnly); err != nil {
-		return errors.Join(err, d.guard.run(d.db.Close))
+		return errors.Join(explain(o.FS, d.dir, err), d.guard.run(d.db.Close))
 	}
-	return nil
+	d.guard.armed.Store(true)
+	return d.guard.failure() // one that came before is not told
 }
 
 // checkFormat refuses what is not a store of this format, and writes the format
@@ -125,7 +128,12 @@ func (d *Disk) checkFormat(readOnly bool) (err error) {
 		}
 		b := d.NewBatch()
 		b.put([]byte{familyFormat}, appendNumber(b.value(), format))
-		return b.Commit()
+		if err := b.Commit(); err != nil {
+			return err
+		}
+		// Pebble began the first log before it noted its version, so in the
+		// oldest form, whose damage is harder to see. This begins the next.
+		return d.guard.run(d.db.Flush)
 	}
 	if k := it.Key(); len(k) != 1 || k[0] != familyFormat {
 		return fmt.Errorf("the directory holds %w: a database without the format record of a switch; give another directory", ErrFormat)

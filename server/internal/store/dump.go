@@ -17,11 +17,13 @@ type Record struct {
 	Value any
 }
 
-// Values of the records that have no type elsewhere.
 type (
-	Format       uint64   // Format is the number of the store's format.
-	LastSequence uint64   // LastSequence is the last one that was given to a message.
-	SigningKey   [32]byte // SigningKey is the secret that signs session tokens.
+	// Format is the number of the store's format.
+	Format uint64
+	// LastSequence is the last one that was given to a message.
+	LastSequence uint64
+	// SigningKey is the secret that signs session tokens.
+	SigningKey [32]byte
 	// QueueStat is the stat of a queue.
 	QueueStat struct {
 		Queue uint64
@@ -57,7 +59,7 @@ func Dump(dir string, o Options) iter.Seq2[Record, error] {
 			return more
 		})
 		if err = errors.Join(err, d.Close()); err != nil && more {
-			yield(Record{}, fmt.Errorf("read the store in %q: %w", dir, err))
+			yield(Record{}, fmt.Errorf("read the store in %q: %w", dir, mark(err)))
 		}
 	}
 }

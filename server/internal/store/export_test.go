@@ -18,3 +18,35 @@ func (d *Disk) Compact() error {
 
 // DecodeRecord reads any record.
 var DecodeRecord = decodeRecord
+
+// Encode writes a record that DecodeRecord has read.
+func Encode(v any) (key, value []byte) {
+	switch v := v.(type) {
+	case Format:
+		return []byte{familyFormat}, appendNumber(nil, uint64(v))
+	case SigningKey:
+		return []byte{familyKey}, appendKey(nil, v)
+	case LastSequence:
+		return []byte{familySequence}, appendNumber(nil, uint64(v))
+	case Epoch:
+		return appendID(nil, familyEpoch, v.Epoch), appendNumber(nil, v.First)
+	case Queue:
+		return appendID(nil, familyQueue, v.ID), appendQueue(nil, &v)
+	case QueueStat:
+		return appendID(nil, familyStat, v.Queue), appendStat(nil, v.Stat)
+	case Session:
+		return appendID(nil, familySession, v.ID), appendSession(nil, &v)
+	case Window:
+		return appendWindow(nil, v.Producer, v.Part), appendWindowValue(nil, &v)
+	case Place:
+		return appendPlace(nil, familyRequest, v.Queue, v.Sequence), nil
+	case PlaceAttempts:
+		return appendPlace(nil, familyAttempts, v.Queue, v.Sequence), appendInt([]byte{valueFormat}, int64(v.Attempts))
+	case *Message:
+		return appendPlace(nil, familyMessage, v.Queue, v.Sequence), append(appendHead(nil, v), v.Body...)
+	}
+	panic(v)
+}
+
+// PutRaw puts a record as it is.
+func (b *Batch) PutRaw(key, value []byte) { b.put(key, value) }

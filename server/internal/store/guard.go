@@ -135,14 +135,16 @@ func (g *guard) dirOf(name string) string {
 	return g.fs.PathDir(name)
 }
 
-// background takes an error of Pebble's flushes and compactions. It is called
-// with locks held.
+// background takes an error of Pebble's flushes, compactions and the like, which
+// it would try again at once and for ever. A full disk may heal; wrote has made
+// the pause.
 func (g *guard) background(err error) {
 	if isFull(err) {
 		g.log.Warn("the disk is full", "err", err)
 		return
 	}
-	g.fail(err)
+	g.fail(mark(err))
+	block()
 }
 
 func isFull(err error) bool {

@@ -79,11 +79,12 @@ func splitPlace(key []byte) (queue, sequence uint64, err error) {
 	return binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint64(key[9:]), nil
 }
 
-func splitWindow(key []byte) (producer string, slot byte, err error) {
+// splitWindow takes a window's key apart; ok is false when it is none.
+func splitWindow(key []byte) (producer string, slot byte, ok bool) {
 	if len(key) < 3 || len(key) != 3+int(key[1]) || key[len(key)-1] >= windowParts {
-		return "", 0, corrupt(key, "its key is not a producer and a slot")
+		return "", 0, false
 	}
-	return string(key[2 : len(key)-1]), key[len(key)-1], nil
+	return string(key[2 : len(key)-1]), key[len(key)-1], true
 }
 
 // name says in words which record a key is of.
@@ -114,7 +115,7 @@ func name(key []byte) string {
 	case familySession:
 		return "session" + id
 	case familyWindow:
-		if producer, slot, err := splitWindow(key); err == nil {
+		if producer, slot, ok := splitWindow(key); ok {
 			return fmt.Sprintf("window %d of producer %x", slot, producer)
 		}
 		return "window"

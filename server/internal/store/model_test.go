@@ -1,10 +1,9 @@
 package store_test
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"hash/maphash"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -21,6 +20,7 @@ type model struct {
 	queues   map[uint64]store.Queue
 	stats    map[uint64]store.Stat
 	messages map[store.Place]store.Message
+	sent     []store.Place // the messages, and some that were deleted
 	sessions map[uint64]store.Session
 	windows  map[string]store.Window // by producer and slot
 }
@@ -32,22 +32,29 @@ func newModel(rng *rand.Rand) *model {
 	}
 }
 
-func pick[K comparable, V any](m *model, from map[K]V, less func(a, b K) int) (k K, ok bool) {
+// pick takes a thing out of a sorted list at random.
+func pick[K any](m *model, from []K) (k K, ok bool) {
 	if len(from) == 0 {
 		return k, false
 	}
-	keys := slices.SortedFunc(maps.Keys(from), less)
-	return keys[m.rng.IntN(len(keys))], true
+	return from[m.rng.IntN(len(from))], true
 }
 
-func byNumber(a, b uint64) int { return cmp.Compare(a, b) }
-
-func byPlace(a, b store.Place) int {
-	if a.Queue != b.Queue {
-		return byNumber(a.Queue, b.Queue)
+// pickMessage takes a message at random.
+func (m *model) pickMessage() (store.Place, bool) {
+	for len(m.sent) > 0 {
+		i := m.rng.IntN(len(m.sent))
+		at := m.sent[i]
+		if _, ok := m.messages[at]; ok {
+			return at, true
+		}
+		m.sent[i] = m.sent[len(m.sent)-1]
+		m.sent = m.sent[:len(m.sent)-1]
 	}
-	return byNumber(a.Sequence, b.Sequence)
+	return store.Place{}, false
 }
+
+func (m *model) pickQueue() (uint64, bool) { return pick(m, slices.Sorted(maps.Keys(m.queues))) }
 
 // batch fills a batch at random, and does the same to the model. Within a batch
 // later changes go over earlier ones, so all kinds are mixed.
@@ -62,7 +69,7 @@ func (m *model) batch(b *store.Batch) {
 }
 
 func (m *model) change(b *store.Batch) {
-	at, ok := pick(m, m.messages, byPlace)
+	at, ok := m.pickMessage()
 	switch n := m.rng.IntN(20); {
 	case n < 8:
 		m.send(b, 4000)
@@ -89,7 +96,7 @@ func (m *model) change(b *store.Batch) {
 }
 
 func (m *model) send(b *store.Batch, size int) {
-	queue, ok := pick(m, m.queues, byNumber)
+	queue, ok := m.pickQueue()
 	if !ok {
 		return
 	}
@@ -105,7 +112,9 @@ func (m *model) send(b *store.Batch, size int) {
 		}
 	}
 	b.PutMessage(&msg)
-	m.messages[store.Place{Queue: queue, Sequence: m.last}] = msg
+	at := store.Place{Queue: queue, Sequence: m.last}
+	m.messages[at] = msg
+	m.sent = append(m.sent, at)
 	s := m.stats[queue]
 	s.Messages++
 	s.Bytes += len(msg.Body)
@@ -120,7 +129,7 @@ func (m *model) drop(queue, from, to uint64) {
 }
 
 func (m *model) queue(b *store.Batch) {
-	if id, ok := pick(m, m.queues, byNumber); ok && len(m.queues) > 3 {
+	if id, ok := m.pickQueue(); ok && len(m.queues) > 3 {
 		b.DeleteQueue(id)
 		delete(m.queues, id)
 		delete(m.stats, id)
@@ -134,7 +143,7 @@ func (m *model) queue(b *store.Batch) {
 }
 
 func (m *model) session(b *store.Batch) {
-	if id, ok := pick(m, m.sessions, byNumber); ok && m.rng.IntN(2) == 0 {
+	if id, ok := pick(m, slices.Sorted(maps.Keys(m.sessions))); ok && m.rng.IntN(2) == 0 {
 		b.DeleteSession(id)
 		delete(m.sessions, id)
 		return
@@ -159,23 +168,29 @@ func (m *model) window(b *store.Batch) {
 	m.windows[fmt.Sprint(producer, w.Part)] = w
 }
 
+var hashSeed = maphash.MakeSeed()
+
+func hash(v ...any) uint64 { return maphash.String(hashSeed, fmt.Sprint(v...)) }
+
 // state is a hash of all that the model holds.
 func (m *model) state() uint64 {
-	h := fnv.New64a()
-	fmt.Fprintln(h, m.last)
-	for _, id := range slices.Sorted(maps.Keys(m.queues)) {
-		fmt.Fprintln(h, m.queues[id], m.stats[id])
+	sum := hash(m.last, m.stats)
+	for _, q := range m.queues {
+		sum += hash(q)
 	}
-	for _, at := range slices.SortedFunc(maps.Keys(m.messages), byPlace) {
-		fmt.Fprintln(h, m.messages[at])
+	for _, msg := range m.messages {
+		sum += maphash.Bytes(hashSeed, msg.Body) * (msg.Sequence<<20 + msg.Queue<<8 + uint64(msg.Attempts)<<1 + 1)
+		if msg.Request {
+			sum += msg.Sequence
+		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(m.sessions)) {
-		fmt.Fprintln(h, m.sessions[id])
+	for _, s := range m.sessions {
+		sum += hash(s)
 	}
-	for _, key := range slices.Sorted(maps.Keys(m.windows)) {
-		fmt.Fprintln(h, m.windows[key])
+	for _, w := range m.windows {
+		sum += hash(w)
 	}
-	return h.Sum64()
+	return sum
 }
 
 // recovered reads a store into a model: through Start, and each queue in pages.

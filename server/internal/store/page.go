@@ -24,7 +24,7 @@ func (d *Disk) Messages(queue, from, to uint64, maxMessages, maxBytes int, f fun
 	}
 	through, err = d.page(queue, from, to, maxMessages, maxBytes, f)
 	if err != nil {
-		return 0, fmt.Errorf("read queue %d of the store in %q: %w", queue, d.dir, err)
+		return 0, fmt.Errorf("read queue %d of the store in %q: %w", queue, d.dir, mark(err))
 	}
 	return through, nil
 }

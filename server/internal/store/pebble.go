@@ -65,12 +65,12 @@ func (d *Disk) pebbleOptions(o Options) *pebble.Options {
 		// What a destroyed queue held is given back also when nobody writes.
 		FlushDelayDeleteRange: rangesFlushed,
 		Logger:                pebbleLogger{d.guard, o.Logger},
-		EventListener: &pebble.EventListener{
-			BackgroundError: d.guard.background,
-			DataCorruption: func(i pebble.DataCorruptionInfo) {
-				d.guard.fail(fmt.Errorf("%s is %w: %w", i.Path, ErrCorrupt, i.Details))
-			},
-		},
+		EventListener:         &pebble.EventListener{BackgroundError: d.guard.background, DataCorruption: d.damaged},
+		DisableTableStats:     o.ReadOnly, // they only help compactions
+	}
+	if o.ReadOnly { // nothing to lose: who reads it, gets the error
+		p.EventListener.BackgroundError = func(error) {}
+		p.EventListener.DataCorruption = func(pebble.DataCorruptionInfo) {}
 	}
 	// Snappy or its like: text shrinks, and what doesn't costs next to nothing.
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
@@ -81,6 +81,12 @@ func (d *Disk) pebbleOptions(o Options) *pebble.Options {
 	}
 	p.Experimental.EnableColumnarBlocks = func() bool { return true } // the tables with checksums in the footer
 	return p
+}
+
+// damaged ends the use of a store with a table that can't be read: messages of it
+// that were to be deleted would come back, and others never be delivered.
+func (d *Disk) damaged(i pebble.DataCorruptionInfo) {
+	d.guard.fail(fmt.Errorf("%s is %w: %w", i.Path, ErrCorrupt, i.Details))
 }
 
 // slow logs a call to the file system that takes long.

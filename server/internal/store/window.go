@@ -25,8 +25,9 @@ func appendWindowValue(b []byte, w *Window) []byte {
 
 func decodeWindow(key, value []byte) (w Window, err error) {
 	var slot byte
-	if w.Producer, slot, err = splitWindow(key); err != nil {
-		return w, err
+	var ok bool
+	if w.Producer, slot, ok = splitWindow(key); !ok {
+		return w, corrupt(key, "its key is not a producer and a slot")
 	}
 	d := decode(value)
 	w.Part = d.uint64()
