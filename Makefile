@@ -44,6 +44,11 @@ race: ## Run the tests under the race detector
 slow: ## Run the tests in their long form (SWITCH_SLOW=1), up to an hour
 	SWITCH_SLOW=1 go test -count=1 -timeout 60m ./...
 
+.PHONY: mutants
+mutants: ## Plant mistakes, one at a time, and fail if the tests do not notice (ONLY=text)
+	cd tools && go build -o $(BIN)/mutate ./mutate
+	mutate -only '$(ONLY)' tools/mutate/durable.txt
+
 .PHONY: fuzz
 fuzz: ## Fuzz each Fuzz* target in the tree for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)

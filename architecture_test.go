@@ -96,6 +96,15 @@ var rules = []rule{
 		},
 	},
 	{
+		pkg: "server/datadir",
+		may: []string{module + "server/internal/store", module + "server/internal/queue"},
+		why: "the directory of a switch that does not run is the store's files, and the core's names for what is in them",
+		never: []ban{
+			{wire, "nobody is dialled to look at a directory"},
+			{[]string{module + "server/internal/engine", module + "client/...", module + "rpc/..."}, "what looks at a directory must not run a switch in it"},
+		},
+	},
+	{
 		pkg: "server/servertest",
 		may: slices.Concat(grpc, []string{module + "server"}),
 		why: "the switch of the tests is the real server on a listener in memory",
@@ -121,7 +130,7 @@ var rules = []rule{
 	},
 	{
 		pkg: "cmd/switch",
-		may: slices.Concat(grpc, []string{module + "server", module + "client", module + "rpc", "github.com/urfave/cli/v2", "golang.org/x/term"}),
+		may: slices.Concat(grpc, []string{module + "server", module + "server/datadir", module + "client", module + "rpc", "github.com/urfave/cli/v2", "golang.org/x/term"}),
 		why: "the command is flags, signals, output and wiring: what it can do, every Go program can, so nothing of server/internal",
 	},
 	{
@@ -170,6 +179,8 @@ func TestRulesBite(t *testing.T) {
 		{"server", module + "rpc", ""},
 		{"server", module + "client", "server/internal/engine"},
 		{"server", module + "server/internal/store", ""},
+		{"server/datadir", module + "server/internal/engine", ""},
+		{"server/datadir", module + "proto/frames", ""},
 		{"server/servertest", module + "client", ""},
 		{"client", module + "server", ""},
 		{"client", module + "server/servertest", "proto/frames"},

@@ -36,6 +36,7 @@ type Diagnostics struct {
 	Queues            []QueueDiagnosis `json:"queues"`             // by name
 	Sessions          []SessionInfo    `json:"sessions"`           // by name
 	Truncated         bool             `json:"truncated"`          // there are more than are shown
+	Store             *StoreDiagnosis  `json:"store,omitempty"`    // nil: everything is in memory
 }
 
 // MarshalJSON writes durations as numbers of milliseconds.
@@ -56,7 +57,26 @@ func diagnostics(p *pb.DiagnosticsResponse) Diagnostics {
 		Queues:            each(p.GetQueues(), queueDiagnosis),
 		Sessions:          each(p.GetSessions(), sessionInfo),
 		Truncated:         p.GetTruncated(),
+		Store:             storeDiagnosis(p.GetStore()),
 	}
+}
+
+// StoreDiagnosis says how the disk of the data directory is doing.
+type StoreDiagnosis struct {
+	DataDir      string `json:"data_dir"`      // as the switch names it
+	FreeBytes    uint64 `json:"free_bytes"`    // that the switch may still use, its ballast among it
+	BallastBytes uint64 `json:"ballast_bytes"` // of the file that holds space for the switch; zero: it was given up
+	TotalBytes   uint64 `json:"total_bytes"`   // of the disk
+	ReserveBytes uint64 `json:"reserve_bytes"` // below so much nothing new is stored
+	Refusing     bool   `json:"refusing"`      // durable queues take nothing new
+}
+
+func storeDiagnosis(p *pb.StoreDiagnosis) *StoreDiagnosis {
+	if p == nil {
+		return nil
+	}
+	return &StoreDiagnosis{DataDir: p.GetDataDir(), FreeBytes: p.GetFreeBytes(), BallastBytes: p.GetBallastBytes(),
+		TotalBytes: p.GetTotalBytes(), ReserveBytes: p.GetReserveBytes(), Refusing: p.GetRefusing()}
 }
 
 // QueueDiagnosis is a queue with what waits in it, and on whom.

@@ -68,6 +68,10 @@ func decodeFailure(b []byte) (*Failure, error) {
 	if err := proto.Unmarshal(b, &p); err != nil {
 		return nil, err
 	}
+	return failure(&p), nil
+}
+
+func failure(p *pb.Failure) *Failure {
 	return &Failure{
 		Code:       codes.Code(p.GetCode()),
 		Message:    p.GetMessage(),
@@ -75,7 +79,7 @@ func decodeFailure(b []byte) (*Failure, error) {
 		Metadata:   p.GetMetadata(),
 		RetryAfter: millis(p.GetRetryAfterMs()),
 		Details:    p.GetDetails(),
-	}, nil
+	}
 }
 
 // millis is a duration of the wire.

@@ -255,6 +255,7 @@ func (o *outbox) answered(tag uint64) (s slot, ok bool) {
 	}
 	s = *p
 	*p = slot{done: true}
+	o.trim(tag) // whoever answers it has applied it, and all before it
 	o.advance()
 	return s, true
 }
@@ -308,13 +309,9 @@ func (o *outbox) rewind(applied, told uint64) {
 	o.sent, o.told = 0, told
 }
 
-// unanswerable takes out the calls that were applied by a switch which has since
-// forgotten that: it says that it has applied less. Their frames are not kept any
-// more, and no answer will come.
-func (o *outbox) unanswerable(applied uint64) (calls []*call) {
-	if applied >= o.applied {
-		return nil
-	}
+// unanswerable takes out the calls that were applied by a switch which has been
+// restarted since: no answer will come, and their frames may not be kept any more.
+func (o *outbox) unanswerable() (calls []*call) {
 	for t := o.base + 1; t <= o.applied; t++ {
 		if s := o.slot(t); s != nil && s.call != nil {
 			calls = append(calls, s.call)

@@ -166,6 +166,7 @@ func (l *loop) sayLogin() error {
 		GraceMs:         toMillis(c.cfg.Grace),
 		Producer:        c.producer,
 		AnswersReceived: l.told,
+		Applied:         c.out.applied,
 	}
 	c.mu.Unlock()
 	b, err := frames.AppendVerb(nil, 0, false, frames.VerbLogin, req)
@@ -196,7 +197,9 @@ func (l *loop) login(p *pb.LoginResponse) {
 	var failed []*call
 	if p.GetResumed() {
 		l.resent = p.GetApplied()
-		failed = c.redoLocked(c.out.unanswerable(l.resent))
+		if p.GetRestarted() {
+			failed = c.redoLocked(c.out.unanswerable())
+		}
 		c.out.rewind(l.resent, l.told)
 	}
 	c.stream = l.st

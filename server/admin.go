@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -102,25 +104,24 @@ func (a *adminService) Describe(ctx context.Context, req *pb.DescribeRequest) (*
 }
 
 func (a *adminService) Peek(ctx context.Context, req *pb.PeekRequest) (*pb.PeekResponse, error) {
-	return look(ctx, a.s, func(tx *engine.Tx) (*pb.PeekResponse, error) {
-		limit, err := bounded("limit", req.GetLimit(), defaultPeek, maxPeek)
-		if err != nil {
-			return nil, err
-		}
-		body, err := bounded("max_body_bytes", req.GetMaxBodyBytes(), defaultPeekBody, maxPeekBody)
-		if err != nil {
-			return nil, err
-		}
-		q, err := tx.State().QueueNamed(req.GetQueue())
-		if err != nil {
-			return nil, err
-		}
+	if _, err := a.s.principal(ctx); err != nil {
+		return nil, a.s.status(err)
+	}
+	limit, err := bounded("limit", req.GetLimit(), defaultPeek, maxPeek)
+	body := 0
+	if err == nil {
+		body, err = bounded("max_body_bytes", req.GetMaxBodyBytes(), defaultPeekBody, maxPeekBody)
+	}
+	if err != nil {
+		return nil, a.s.status(err)
+	}
+	res, room := &pb.PeekResponse{}, maxAnswer
+	err = a.s.oldest(ctx, req.GetQueue(), limit, partBytes, func(now queue.Instant, q *queue.Queue, ms []*queue.Message) error {
 		if q.Temporary() {
-			return nil, &queue.Error{Kind: queue.ErrQueueNotYours, Text: "temporary queues hold replies, which are their caller's; describe shows the counts"}
+			return &queue.Error{Kind: queue.ErrQueueNotYours, Text: "temporary queues hold replies, which are their caller's; describe shows the counts"}
 		}
-		res, room := &pb.PeekResponse{}, maxAnswer
-		for _, m := range q.Oldest(limit) {
-			info := messageInfo(tx.Now, m, body)
+		for _, m := range ms {
+			info := messageInfo(now, m, body)
 			if size := proto.Size(info); size <= room {
 				room -= size
 			} else {
@@ -128,27 +129,62 @@ func (a *adminService) Peek(ctx context.Context, req *pb.PeekRequest) (*pb.PeekR
 			}
 			res.Messages = append(res.Messages, info)
 		}
-		return res, nil
+		return nil
 	})
+	if err != nil {
+		return nil, a.s.status(err)
+	}
+	return res, nil
 }
 
 func (a *adminService) Purge(ctx context.Context, req *pb.PurgeRequest) (*pb.PurgeResponse, error) {
-	return look(ctx, a.s, func(tx *engine.Tx) (*pb.PurgeResponse, error) {
-		ids := make([]queue.ID, len(req.GetMessageIds()))
-		for i, text := range req.GetMessageIds() {
-			id, err := queue.ParseID(text)
+	if _, err := a.s.principal(ctx); err != nil {
+		return nil, a.s.status(err)
+	}
+	ids, err := parseIDs(req.GetMessageIds(), math.MaxInt)
+	var purged int
+	if err == nil {
+		purged, err = a.purge(ctx, req.GetQueue(), ids)
+	}
+	if err != nil {
+		return nil, a.s.status(err)
+	}
+	a.s.log.Info("purged", "queue", req.GetQueue(), "messages", purged)
+	return &pb.PurgeResponse{Purged: uint64(purged)}, nil
+}
+
+// purge takes messages off a queue, and waits until that is on disk.
+func (a *adminService) purge(ctx context.Context, name string, ids []queue.ID) (purged int, err error) {
+	step := func(op *queue.Purge) error {
+		n, wait, err := underLock(a.s, func(tx *engine.Tx) (int, *engine.Ticket, error) {
+			fx, err := tx.Apply(op)
 			if err != nil {
-				return nil, err
+				return 0, nil, err
 			}
-			ids[i] = id
+			return fx.Count, tx.TicketForAll(), nil
+		})
+		purged += n
+		if err == nil {
+			err = wait.Wait(ctx)
 		}
-		fx, err := tx.Apply(&queue.Purge{Queue: req.GetQueue(), IDs: ids})
-		if err != nil {
-			return nil, err
+		return err
+	}
+	if len(ids) == 0 {
+		err = step(&queue.Purge{Queue: name})
+		return purged, err
+	}
+	var missing error
+	err = a.s.inParts(ctx, name, ids, func(ids []queue.ID, stored []queue.Stored) error {
+		err := step(&queue.Purge{Queue: name, IDs: ids, Stored: stored})
+		if errors.Is(err, queue.ErrMessageNotFound) {
+			missing, err = err, nil
 		}
-		a.s.log.Info("purged", "queue", req.GetQueue(), "messages", fx.Count)
-		return &pb.PurgeResponse{Purged: uint64(fx.Count)}, nil
+		return err
 	})
+	if err == nil && purged == 0 {
+		err = missing
+	}
+	return purged, err
 }
 
 func (a *adminService) Shutdown(ctx context.Context, req *pb.ShutdownRequest) (*pb.ShutdownResponse, error) {

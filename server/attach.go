@@ -161,8 +161,9 @@ func (r *receiver) login(f *frames.ClientFrame) error {
 	l := r.s.links[id]
 	if l == nil {
 		l = &link{session: id}
-		if res.GetResumed() { // it outlived a restart: the count of answers goes on
-			l.answers.made = req.GetAnswersReceived()
+		if res.GetResumed() { // it outlived a restart: counts go on where the client is
+			l.applied, l.answers.made = req.GetApplied(), req.GetAnswersReceived()
+			res.Restarted = true
 		}
 		r.s.links[id] = l
 	}
@@ -224,7 +225,7 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 		}
 		l.applied = c.tag
 		if err := r.execute(l, c); err != nil {
-			l.refuse(r.st, c.tag, r.s.failure(err))
+			l.answer(&r.tx, r.st, c.tag, frames.EventFailure, r.s.failure(err))
 		} else if c.quiet && r.tx.Batch() != 0 {
 			l.hold(&r.tx, c.tag, nil)
 		}

@@ -33,6 +33,7 @@ func (a *adminService) Diagnostics(ctx context.Context, req *pb.DiagnosticsReque
 		}
 		if tx.State().Limits().DefaultDurable {
 			res.DefaultDurability = pb.Durability_DURABILITY_DURABLE
+			res.Store = a.s.storeDiagnosis()
 		}
 		qs, more := tx.State().Queues(queue.Query{Temporary: true, Limit: maxDiagnosis})
 		for _, q := range qs {
@@ -46,6 +47,12 @@ func (a *adminService) Diagnostics(ctx context.Context, req *pb.DiagnosticsReque
 		}
 		return res, nil
 	})
+}
+
+func (s *Server) storeDiagnosis() *pb.StoreDiagnosis {
+	d := s.engine.Space()
+	return &pb.StoreDiagnosis{DataDir: d.Dir, FreeBytes: d.Free, BallastBytes: d.Ballast, TotalBytes: d.Total,
+		ReserveBytes: d.Reserve, Refusing: d.Refusing}
 }
 
 func diagnosis(now queue.Instant, q *queue.Queue, limit int) *pb.QueueDiagnosis {

@@ -6,7 +6,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/d3b0a776/switch/proto/frames"
-	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 	"github.com/d3b0a776/switch/server/internal/engine"
 	"github.com/d3b0a776/switch/server/internal/queue"
 )
@@ -23,7 +22,8 @@ type link struct {
 }
 
 // held is a frame that was applied and may still be lost: neither its answer nor
-// that it was applied is told before its batch is synced.
+// that it was applied is told before its batch is synced. The answers to later
+// frames are held with it: an answer says that all before it is safe.
 type held struct {
 	batch  uint64
 	tag    uint64
@@ -32,8 +32,11 @@ type held struct {
 
 // hold keeps the frame back until its batch is synced.
 func (l *link) hold(tx *engine.Tx, tag uint64, answer []byte) {
-	batch := tx.Batch()
-	if n := len(l.held); n == 0 || l.held[n-1].batch != batch {
+	batch, n := tx.Batch(), len(l.held)
+	switch {
+	case batch == 0:
+		batch = l.held[n-1].batch
+	case n == 0 || l.held[n-1].batch != batch:
 		tx.Await(l)
 	}
 	l.held = append(l.held, held{batch, tag, bytes.Clone(answer)})
@@ -145,11 +148,6 @@ func (l *link) answer(tx *engine.Tx, st *stream, tag uint64, event frames.Event,
 	l.answerEncoded(tx, st, tag, encodeAnswer(st, tag, event, m))
 }
 
-// refuse answers a frame that did nothing.
-func (l *link) refuse(st *stream, tag uint64, f *pb.Failure) {
-	l.send(st, encodeAnswer(st, tag, frames.EventFailure, f))
-}
-
 func encodeAnswer(st *stream, tag uint64, event frames.Event, m proto.Message) []byte {
 	b, err := frames.AppendEvent(st.scratch[:0], tag, event, m)
 	if err != nil {
@@ -159,7 +157,7 @@ func encodeAnswer(st *stream, tag uint64, event frames.Event, m proto.Message) [
 }
 
 func (l *link) answerEncoded(tx *engine.Tx, st *stream, tag uint64, b []byte) {
-	if tx.Batch() != 0 {
+	if tx.Batch() != 0 || len(l.held) > 0 {
 		st.scratch = b[:0]
 		l.hold(tx, tag, b)
 		return

@@ -20,7 +20,7 @@ func TestRestart(t *testing.T) {
 			t.Parallel()
 			for _, f := range forms {
 				t.Run(f.name, func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { c.play(newScene(t, f, transports[1], c.config)) })
+					synctest.Test(t, func(t *testing.T) { c.play(newScene(t, f, transports[3], c.config)) })
 				})
 			}
 		})

@@ -24,7 +24,7 @@ type scene struct {
 	sw   *servertest.Switch
 	form form
 	dial func() *grpc.ClientConn
-	fake bool // time is
+	fake bool   // time is
 	disk bool   // queues are durable
 	dir  string // where
 }
@@ -39,9 +39,9 @@ type transport struct {
 
 var transports = []transport{
 	{"bufconn", true, false, startBufconn},
-	{"disk", true, true, startBufconn},
 	{"tcp", false, false, startTCP},
 	{"unix", false, false, startUnix},
+	{"disk", true, true, startBufconn},
 }
 
 // durability is that of queues that ask for nothing.

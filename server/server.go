@@ -23,6 +23,11 @@ const DefaultListen = "127.0.0.1:7411"
 // MaxPayloadLimit is the largest Config.MaxPayload, in bytes.
 const MaxPayloadLimit = 64 << 20
 
+// DefaultDiskReserve is Config.DiskReserve when nobody says otherwise, in bytes.
+// The log of the store takes some 90 MiB at its largest, and a merge of tables
+// about as much again.
+const DefaultDiskReserve = 256 << 20
+
 // Config says how a switch is to be. The zero value is a complete switch in
 // memory, on DefaultListen.
 type Config struct {
@@ -40,6 +45,10 @@ type Config struct {
 	// it Sends to memory queues are refused; durable queues leave on disk what
 	// does not fit. Zero means 256 MiB.
 	MemoryBudget int
+	// DiskReserve is how much of DataDir's disk is kept free, in bytes: below it
+	// nothing new is stored, so that acks and deletes go on when the disk fills up.
+	// Half of it is taken by a file, so that nobody else can. Zero means 256 MiB.
+	DiskReserve uint64
 	// MaxSessions and MaxQueues bound what clients can make. Zero means 20,000
 	// and 200,000.
 	MaxSessions, MaxQueues int
@@ -112,6 +121,7 @@ func Open(cfg Config) (*Server, error) {
 			Queues:       cfg.MaxQueues,
 			TraceEvents:  cfg.TraceEvents,
 		},
+		Reserve:      cfg.DiskReserve,
 		SessionEnded: func(id queue.SessionID) { delete(s.links, id) },
 		Logger:       cfg.Logger,
 		Failed:       s.storeFailed,
@@ -146,6 +156,9 @@ func (c Config) withDefaults() Config {
 	c.MaxPayload = min(c.MaxPayload, MaxPayloadLimit)
 	if c.MemoryBudget == 0 {
 		c.MemoryBudget = 256 << 20
+	}
+	if c.DiskReserve == 0 {
+		c.DiskReserve = DefaultDiskReserve
 	}
 	if c.DrainBound == 0 {
 		c.DrainBound = 20 * time.Second

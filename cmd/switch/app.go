@@ -12,10 +12,11 @@ const (
 	groupMove  = "Messages"
 	groupQueue = "Queues"
 	groupLook  = "See what happens"
+	groupKeep  = "The data directory"
 	groupOther = "And"
 )
 
-var groups = []string{groupRun, groupMove, groupQueue, groupLook, groupOther}
+var groups = []string{groupRun, groupMove, groupQueue, groupLook, groupKeep, groupOther}
 
 const description = `
 Named queues in one small process that everybody dials. A request waits in its queue until
@@ -43,9 +44,10 @@ func (sh *shell) app() *cli.App {
 		Reader:      sh.in, Writer: sh.out, ErrWriter: sh.err,
 		Commands: []*cli.Command{
 			sh.serveCommand(), sh.daemonCommand(), sh.respondCommand(), sh.callCommand(),
-			sh.sendCommand(), sh.recvCommand(), sh.peekCommand(), sh.ackCommand(), sh.purgeCommand(),
+			sh.sendCommand(), sh.recvCommand(), sh.peekCommand(), sh.ackCommand(), sh.purgeCommand(), sh.dlqCommand(),
 			sh.listCommand(), sh.describeCommand(), sh.createCommand(), sh.destroyCommand(),
 			sh.diagnosticsCommand(), sh.tailCommand(), sh.mscgenCommand(),
+			sh.backupCommand(), sh.restoreCommand(), sh.checkCommand(), sh.dumpCommand(),
 			sh.shutdownCommand(), sh.versionCommand(), sh.completionCommand(), sh.completeCommand(), sh.helpCommand(),
 		},
 		HideHelpCommand:           true, // ours exits 2 for a verb that isn't

@@ -162,6 +162,9 @@ func valueCandidates(f cli.Flag) []candidate {
 
 // wordCandidates are the first words of a verb: a shell, a verb, or a queue.
 func (sh *shell) wordCandidates(ctx context.Context, app *cli.App, verb *cli.Command, rest []string) []candidate {
+	if verb.Name == "dlq" && len(rest) == 1 && dlqWords[rest[0]] != nil && rest[0] != "ls" {
+		return sh.queueCandidates(ctx, verb, nil)
+	}
 	for i := 0; i < len(rest); { // it is only the first word that we know
 		if !isFlag(rest[i]) || rest[i] == "--" {
 			return nil
@@ -173,6 +176,8 @@ func (sh *shell) wordCandidates(ctx context.Context, app *cli.App, verb *cli.Com
 		i += n
 	}
 	switch {
+	case verb.Name == "dlq":
+		return []candidate{{"ls", "name the dead-letter queues"}, {"show", "show letters"}, {"replay", "try letters again"}, {"purge", "delete letters"}}
 	case verb.Name == "completion":
 		var out []candidate
 		for _, s := range shells {

@@ -34,6 +34,7 @@ func daemonFlags() []cli.Flag {
 			Usage: "`DIR`: where durable queues are kept; made if it is missing. One switch at a time"},
 		sizeFlag("max-payload", "`SIZE`: the largest body of a message; at most 64 MiB", 1<<20, "SWITCH_MAX_PAYLOAD"),
 		sizeFlag("memory-budget", "`SIZE`: what bodies of messages may take in memory; durable queues leave the rest on disk", 256<<20, "SWITCH_MEMORY_BUDGET"),
+		sizeFlag("disk-reserve", "`SIZE`: what to keep free of the data directory's disk; below it nothing new is stored; at least 1 MiB", server.DefaultDiskReserve, "SWITCH_DISK_RESERVE"),
 		&cli.IntFlag{Name: "max-sessions", Value: 20_000, EnvVars: []string{"SWITCH_MAX_SESSIONS"}, Usage: "`N`: at most so many clients at a time"},
 		&cli.IntFlag{Name: "max-queues", Value: 200_000, EnvVars: []string{"SWITCH_MAX_QUEUES"}, Usage: "`N`: at most so many queues, temporary ones among them"},
 	}
@@ -102,6 +103,7 @@ func (sh *shell) daemonConfig(c *cli.Context) (server.Config, error) {
 	cfg := server.Config{
 		MaxPayload:   int(size(c, "max-payload")),
 		MemoryBudget: int(size(c, "memory-budget")),
+		DiskReserve:  size(c, "disk-reserve"),
 		MaxSessions:  c.Int("max-sessions"),
 		MaxQueues:    c.Int("max-queues"),
 		DataDir:      c.String("data-dir"),
@@ -117,6 +119,8 @@ func (sh *shell) daemonConfig(c *cli.Context) (server.Config, error) {
 	case cfg.MemoryBudget < cfg.MaxPayload:
 		return cfg, usage("--memory-budget %s is less than one message of --max-payload %s",
 			byteSize(uint64(cfg.MemoryBudget)), byteSize(uint64(cfg.MaxPayload)))
+	case cfg.DiskReserve < 1<<20:
+		return cfg, usage("--disk-reserve %s: at least 1 MiB", byteSize(cfg.DiskReserve))
 	case cfg.MaxSessions < 1 || cfg.MaxQueues < 1:
 		return cfg, usage("--max-sessions and --max-queues: at least 1")
 	}

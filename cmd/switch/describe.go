@@ -64,7 +64,7 @@ func (sh *shell) printDescription(d client.QueueDescription) error {
 
 func orNone(is bool, s string) string { return orElse(is, s, "none") }
 
-func orElse(is bool, s, otherwise string) string {
+func orElse[T any](is bool, s, otherwise T) T {
 	if is {
 		return s
 	}

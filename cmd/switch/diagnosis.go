@@ -39,6 +39,7 @@ var healthGroups = []healthGroup{
 func (r *diagnosis) print() error {
 	r.line("switch %s at %s, up %s since %s", r.d.ServerVersion, r.addr, brief(r.d.Uptime),
 		r.d.Started.Local().Format(time.DateTime))
+	r.store()
 	for _, g := range healthGroups {
 		first := true
 		for _, q := range r.d.Queues {
@@ -59,6 +60,20 @@ func (r *diagnosis) print() error {
 	}
 	_, err := io.WriteString(r.sh.out, r.out.String())
 	return err
+}
+
+// store writes how the disk is doing.
+func (r *diagnosis) store() {
+	s := r.d.Store
+	switch {
+	case s == nil:
+		return
+	case s.Refusing:
+		r.head("The disk is nearly full: nothing new is stored")
+		r.line("  %s has %s left of %s, and %s are kept for acks and deletes", s.DataDir, byteSize(s.FreeBytes), byteSize(s.TotalBytes), byteSize(s.ReserveBytes))
+	case s.TotalBytes > 0:
+		r.line("stored in %s: %s left of %s, %s in reserve", s.DataDir, byteSize(s.FreeBytes), byteSize(s.TotalBytes), byteSize(s.ReserveBytes))
+	}
 }
 
 func (r *diagnosis) line(format string, args ...any) {

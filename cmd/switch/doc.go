@@ -2,7 +2,8 @@
 // serves queues, calls them, and shows what happens.
 //
 // It is flags, signals, output and wiring. What it can do, every Go program can
-// with packages server, client and rpc; it imports nothing else of this module.
+// with packages server, server/datadir, client and rpc; it imports nothing else of
+// this module.
 //
 // A run is one shell (shell.go): main gives it the command line, it puts that in
 // order (permute.go), has package cli find the verb (app.go), and turns the error
@@ -23,7 +24,8 @@
 // default:
 //
 //	table, json, jsonl        create, describe, destroy, diagnostics, purge, ack,
-//	                          send, shutdown, tail
+//	                          dlq, send, shutdown, tail, backup, restore, check,
+//	                          dump
 //	table, json, jsonl, raw   list, peek
 //	raw, json, jsonl          call, recv
 //	table, json               version
@@ -34,7 +36,8 @@
 // message; jsonl is one document a line; raw is bodies, or names, as they are.
 // With json and jsonl an error is a document too, {"error": {…}}, on standard
 // error. Bodies in documents are "body" when they are UTF-8 and "body_base64" when
-// not, except in what peek and diagnostics show, where they are always base64.
+// not, except in what peek, diagnostics, dlq and dump show, where they are always
+// base64.
 //
 // # Exit codes
 //

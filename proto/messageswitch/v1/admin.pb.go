@@ -1342,7 +1342,9 @@ type DiagnosticsResponse struct {
 	// The sessions, sorted by name.
 	Sessions []*SessionInfo `protobuf:"bytes,6,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// True when the answer was cut at 10,000 queues or sessions.
-	Truncated     bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	Truncated bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// The store. Absent without a data directory.
+	Store         *StoreDiagnosis `protobuf:"bytes,8,opt,name=store,proto3" json:"store,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1426,6 +1428,106 @@ func (x *DiagnosticsResponse) GetTruncated() bool {
 	return false
 }
 
+func (x *DiagnosticsResponse) GetStore() *StoreDiagnosis {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// StoreDiagnosis says how the disk of the data directory is doing.
+type StoreDiagnosis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The data directory, as the switch names it.
+	DataDir string `protobuf:"bytes,1,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
+	// What the switch may still use of the disk, in bytes: free space, and its
+	// ballast.
+	FreeBytes uint64 `protobuf:"varint,2,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	// What the ballast takes, in bytes: a file that holds space for the switch.
+	// Zero while it is given up.
+	BallastBytes uint64 `protobuf:"varint,3,opt,name=ballast_bytes,json=ballastBytes,proto3" json:"ballast_bytes,omitempty"`
+	// The size of the disk, in bytes.
+	TotalBytes uint64 `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	// Below so many free bytes nothing new is stored.
+	ReserveBytes uint64 `protobuf:"varint,5,opt,name=reserve_bytes,json=reserveBytes,proto3" json:"reserve_bytes,omitempty"`
+	// Durable queues take nothing new, because the disk is nearly full.
+	Refusing      bool `protobuf:"varint,6,opt,name=refusing,proto3" json:"refusing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreDiagnosis) Reset() {
+	*x = StoreDiagnosis{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreDiagnosis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreDiagnosis) ProtoMessage() {}
+
+func (x *StoreDiagnosis) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreDiagnosis.ProtoReflect.Descriptor instead.
+func (*StoreDiagnosis) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *StoreDiagnosis) GetDataDir() string {
+	if x != nil {
+		return x.DataDir
+	}
+	return ""
+}
+
+func (x *StoreDiagnosis) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *StoreDiagnosis) GetBallastBytes() uint64 {
+	if x != nil {
+		return x.BallastBytes
+	}
+	return 0
+}
+
+func (x *StoreDiagnosis) GetTotalBytes() uint64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *StoreDiagnosis) GetReserveBytes() uint64 {
+	if x != nil {
+		return x.ReserveBytes
+	}
+	return 0
+}
+
+func (x *StoreDiagnosis) GetRefusing() bool {
+	if x != nil {
+		return x.Refusing
+	}
+	return false
+}
+
 // QueueDiagnosis is a queue with what waits in it, and on whom.
 type QueueDiagnosis struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1445,7 +1547,7 @@ type QueueDiagnosis struct {
 
 func (x *QueueDiagnosis) Reset() {
 	*x = QueueDiagnosis{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[14]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1559,7 @@ func (x *QueueDiagnosis) String() string {
 func (*QueueDiagnosis) ProtoMessage() {}
 
 func (x *QueueDiagnosis) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[14]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1572,7 @@ func (x *QueueDiagnosis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueDiagnosis.ProtoReflect.Descriptor instead.
 func (*QueueDiagnosis) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *QueueDiagnosis) GetSummary() *QueueSummary {
@@ -1536,7 +1638,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[15]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1650,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[15]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1663,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionInfo) GetName() string {
@@ -1642,7 +1744,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[16]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1756,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[16]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1769,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TraceRequest) GetAfter() uint64 {
@@ -1704,7 +1806,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[17]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1818,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[17]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1831,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TraceResponse) GetEvents() []*TraceEvent {
@@ -1783,7 +1885,7 @@ type TraceEvent struct {
 
 func (x *TraceEvent) Reset() {
 	*x = TraceEvent{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[18]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1897,7 @@ func (x *TraceEvent) String() string {
 func (*TraceEvent) ProtoMessage() {}
 
 func (x *TraceEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[18]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1910,7 @@ func (x *TraceEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceEvent.ProtoReflect.Descriptor instead.
 func (*TraceEvent) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TraceEvent) GetNumber() uint64 {
@@ -1921,7 +2023,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[19]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2035,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[19]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2048,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShutdownRequest) GetBoundMs() int64 {
@@ -1965,7 +2067,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2079,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2092,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 // ReplayRequest says which dead letters are tried again.
@@ -2003,15 +2105,19 @@ type ReplayRequest struct {
 	// Where to. Empty: each to the queue where it died; a message that says
 	// nothing of that is left alone.
 	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
-	// At most so many messages in one call, oldest first. Zero and at most 1,000.
-	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Without message_ids: at most so many messages in one call, oldest first.
+	// Zero means 1,000, which is the most; large bodies end a call earlier.
+	Limit uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Without message_ids: where to go on, from the answer before. Empty: at the
+	// oldest message.
+	Cursor        string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2023,7 +2129,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2036,7 +2142,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplayRequest) GetQueue() string {
@@ -2067,6 +2173,13 @@ func (x *ReplayRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ReplayRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 // ReplayResponse counts what was moved.
 type ReplayResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2075,14 +2188,17 @@ type ReplayResponse struct {
 	// How many were left alone: their queue is gone or full, or unknown.
 	Left uint64 `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
 	// Why the first of those was left alone. Absent when none was.
-	Failure       *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Where to go on. Empty: everything was looked at that waited when the first
+	// call came, so that what dies again meanwhile is not moved in a circle.
+	Cursor        string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2210,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2223,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReplayResponse) GetReplayed() uint64 {
@@ -2131,6 +2247,13 @@ func (x *ReplayResponse) GetFailure() *Failure {
 	return nil
 }
 
+func (x *ReplayResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 // BackupRequest asks for a copy.
 type BackupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2140,7 +2263,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2275,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2288,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 // BackupResponse is a piece of the copy. A file's pieces come one after the
@@ -2179,14 +2302,16 @@ type BackupResponse struct {
 	// How many bytes all files have together.
 	TotalBytes uint64 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
 	// The copy is complete.
-	Done          bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	Done bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	// How many bytes this file has. Set in the first piece of each file.
+	FileBytes     uint64 `protobuf:"varint,5,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2323,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2336,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BackupResponse) GetFile() string {
@@ -2240,6 +2365,13 @@ func (x *BackupResponse) GetDone() bool {
 		return x.Done
 	}
 	return false
+}
+
+func (x *BackupResponse) GetFileBytes() uint64 {
+	if x != nil {
+		return x.FileBytes
+	}
+	return 0
 }
 
 var File_messageswitch_v1_admin_proto protoreflect.FileDescriptor
@@ -2333,7 +2465,7 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\rPurgeResponse\x12\x16\n" +
 	"\x06purged\x18\x01 \x01(\x04R\x06purged\"B\n" +
 	"\x12DiagnosticsRequest\x12,\n" +
-	"\x12messages_per_queue\x18\x01 \x01(\rR\x10messagesPerQueue\"\xe1\x02\n" +
+	"\x12messages_per_queue\x18\x01 \x01(\rR\x10messagesPerQueue\"\x99\x03\n" +
 	"\x13DiagnosticsResponse\x12%\n" +
 	"\x0eserver_version\x18\x01 \x01(\tR\rserverVersion\x12\x1b\n" +
 	"\tuptime_ms\x18\x02 \x01(\x03R\buptimeMs\x12&\n" +
@@ -2341,7 +2473,17 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x12default_durability\x18\x04 \x01(\x0e2\x1c.messageswitch.v1.DurabilityR\x11defaultDurability\x128\n" +
 	"\x06queues\x18\x05 \x03(\v2 .messageswitch.v1.QueueDiagnosisR\x06queues\x129\n" +
 	"\bsessions\x18\x06 \x03(\v2\x1d.messageswitch.v1.SessionInfoR\bsessions\x12\x1c\n" +
-	"\ttruncated\x18\a \x01(\bR\ttruncated\"\x8b\x02\n" +
+	"\ttruncated\x18\a \x01(\bR\ttruncated\x126\n" +
+	"\x05store\x18\b \x01(\v2 .messageswitch.v1.StoreDiagnosisR\x05store\"\xd1\x01\n" +
+	"\x0eStoreDiagnosis\x12\x19\n" +
+	"\bdata_dir\x18\x01 \x01(\tR\adataDir\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12#\n" +
+	"\rballast_bytes\x18\x03 \x01(\x04R\fballastBytes\x12\x1f\n" +
+	"\vtotal_bytes\x18\x04 \x01(\x04R\n" +
+	"totalBytes\x12#\n" +
+	"\rreserve_bytes\x18\x05 \x01(\x04R\freserveBytes\x12\x1a\n" +
+	"\brefusing\x18\x06 \x01(\bR\brefusing\"\x8b\x02\n" +
 	"\x0eQueueDiagnosis\x128\n" +
 	"\asummary\x18\x01 \x01(\v2\x1e.messageswitch.v1.QueueSummaryR\asummary\x120\n" +
 	"\x06health\x18\x02 \x01(\x0e2\x18.messageswitch.v1.HealthR\x06health\x129\n" +
@@ -2388,24 +2530,28 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x06reason\x18\x0e \x01(\x0e2\x18.messageswitch.v1.ReasonR\x06reason\",\n" +
 	"\x0fShutdownRequest\x12\x19\n" +
 	"\bbound_ms\x18\x01 \x01(\x03R\aboundMs\"\x12\n" +
-	"\x10ShutdownResponse\"l\n" +
+	"\x10ShutdownResponse\"\x84\x01\n" +
 	"\rReplayRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1f\n" +
 	"\vmessage_ids\x18\x02 \x03(\tR\n" +
 	"messageIds\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\rR\x05limit\"u\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursor\"\x8d\x01\n" +
 	"\x0eReplayResponse\x12\x1a\n" +
 	"\breplayed\x18\x01 \x01(\x04R\breplayed\x12\x12\n" +
 	"\x04left\x18\x02 \x01(\x04R\x04left\x123\n" +
-	"\afailure\x18\x03 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\"\x0f\n" +
-	"\rBackupRequest\"m\n" +
+	"\afailure\x18\x03 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"\x0f\n" +
+	"\rBackupRequest\"\x8c\x01\n" +
 	"\x0eBackupResponse\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x1f\n" +
 	"\vtotal_bytes\x18\x03 \x01(\x04R\n" +
 	"totalBytes\x12\x12\n" +
-	"\x04done\x18\x04 \x01(\bR\x04done*}\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\x12\x1d\n" +
+	"\n" +
+	"file_bytes\x18\x05 \x01(\x04R\tfileBytes*}\n" +
 	"\fMessageState\x12\x1d\n" +
 	"\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15MESSAGE_STATE_WAITING\x10\x01\x12\x19\n" +
@@ -2462,7 +2608,7 @@ func file_messageswitch_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_messageswitch_v1_admin_proto_goTypes = []any{
 	(MessageState)(0),           // 0: messageswitch.v1.MessageState
 	(CallerState)(0),            // 1: messageswitch.v1.CallerState
@@ -2482,68 +2628,70 @@ var file_messageswitch_v1_admin_proto_goTypes = []any{
 	(*PurgeResponse)(nil),       // 15: messageswitch.v1.PurgeResponse
 	(*DiagnosticsRequest)(nil),  // 16: messageswitch.v1.DiagnosticsRequest
 	(*DiagnosticsResponse)(nil), // 17: messageswitch.v1.DiagnosticsResponse
-	(*QueueDiagnosis)(nil),      // 18: messageswitch.v1.QueueDiagnosis
-	(*SessionInfo)(nil),         // 19: messageswitch.v1.SessionInfo
-	(*TraceRequest)(nil),        // 20: messageswitch.v1.TraceRequest
-	(*TraceResponse)(nil),       // 21: messageswitch.v1.TraceResponse
-	(*TraceEvent)(nil),          // 22: messageswitch.v1.TraceEvent
-	(*ShutdownRequest)(nil),     // 23: messageswitch.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 24: messageswitch.v1.ShutdownResponse
-	(*ReplayRequest)(nil),       // 25: messageswitch.v1.ReplayRequest
-	(*ReplayResponse)(nil),      // 26: messageswitch.v1.ReplayResponse
-	(*BackupRequest)(nil),       // 27: messageswitch.v1.BackupRequest
-	(*BackupResponse)(nil),      // 28: messageswitch.v1.BackupResponse
-	nil,                         // 29: messageswitch.v1.MessageInfo.HeadersEntry
-	(Durability)(0),             // 30: messageswitch.v1.Durability
-	(*QueueOptions)(nil),        // 31: messageswitch.v1.QueueOptions
-	(Reason)(0),                 // 32: messageswitch.v1.Reason
-	(*Failure)(nil),             // 33: messageswitch.v1.Failure
+	(*StoreDiagnosis)(nil),      // 18: messageswitch.v1.StoreDiagnosis
+	(*QueueDiagnosis)(nil),      // 19: messageswitch.v1.QueueDiagnosis
+	(*SessionInfo)(nil),         // 20: messageswitch.v1.SessionInfo
+	(*TraceRequest)(nil),        // 21: messageswitch.v1.TraceRequest
+	(*TraceResponse)(nil),       // 22: messageswitch.v1.TraceResponse
+	(*TraceEvent)(nil),          // 23: messageswitch.v1.TraceEvent
+	(*ShutdownRequest)(nil),     // 24: messageswitch.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),    // 25: messageswitch.v1.ShutdownResponse
+	(*ReplayRequest)(nil),       // 26: messageswitch.v1.ReplayRequest
+	(*ReplayResponse)(nil),      // 27: messageswitch.v1.ReplayResponse
+	(*BackupRequest)(nil),       // 28: messageswitch.v1.BackupRequest
+	(*BackupResponse)(nil),      // 29: messageswitch.v1.BackupResponse
+	nil,                         // 30: messageswitch.v1.MessageInfo.HeadersEntry
+	(Durability)(0),             // 31: messageswitch.v1.Durability
+	(*QueueOptions)(nil),        // 32: messageswitch.v1.QueueOptions
+	(Reason)(0),                 // 33: messageswitch.v1.Reason
+	(*Failure)(nil),             // 34: messageswitch.v1.Failure
 }
 var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	6,  // 0: messageswitch.v1.ListResponse.queues:type_name -> messageswitch.v1.QueueSummary
-	30, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
+	31, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
 	6,  // 2: messageswitch.v1.DescribeResponse.summary:type_name -> messageswitch.v1.QueueSummary
-	31, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
+	32, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
 	9,  // 4: messageswitch.v1.DescribeResponse.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	10, // 5: messageswitch.v1.DescribeResponse.counters:type_name -> messageswitch.v1.QueueCounters
 	13, // 6: messageswitch.v1.PeekResponse.messages:type_name -> messageswitch.v1.MessageInfo
 	0,  // 7: messageswitch.v1.MessageInfo.state:type_name -> messageswitch.v1.MessageState
-	29, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
+	30, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
 	1,  // 9: messageswitch.v1.MessageInfo.caller:type_name -> messageswitch.v1.CallerState
-	30, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
-	18, // 11: messageswitch.v1.DiagnosticsResponse.queues:type_name -> messageswitch.v1.QueueDiagnosis
-	19, // 12: messageswitch.v1.DiagnosticsResponse.sessions:type_name -> messageswitch.v1.SessionInfo
-	6,  // 13: messageswitch.v1.QueueDiagnosis.summary:type_name -> messageswitch.v1.QueueSummary
-	2,  // 14: messageswitch.v1.QueueDiagnosis.health:type_name -> messageswitch.v1.Health
-	13, // 15: messageswitch.v1.QueueDiagnosis.messages:type_name -> messageswitch.v1.MessageInfo
-	9,  // 16: messageswitch.v1.QueueDiagnosis.consumers:type_name -> messageswitch.v1.ConsumerInfo
-	22, // 17: messageswitch.v1.TraceResponse.events:type_name -> messageswitch.v1.TraceEvent
-	3,  // 18: messageswitch.v1.TraceEvent.kind:type_name -> messageswitch.v1.TraceKind
-	32, // 19: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
-	33, // 20: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
-	4,  // 21: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
-	7,  // 22: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
-	11, // 23: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
-	14, // 24: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
-	16, // 25: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
-	20, // 26: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
-	25, // 27: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
-	27, // 28: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
-	23, // 29: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
-	5,  // 30: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
-	8,  // 31: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
-	12, // 32: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
-	15, // 33: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
-	17, // 34: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
-	21, // 35: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
-	26, // 36: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
-	28, // 37: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
-	24, // 38: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
-	30, // [30:39] is the sub-list for method output_type
-	21, // [21:30] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	31, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
+	19, // 11: messageswitch.v1.DiagnosticsResponse.queues:type_name -> messageswitch.v1.QueueDiagnosis
+	20, // 12: messageswitch.v1.DiagnosticsResponse.sessions:type_name -> messageswitch.v1.SessionInfo
+	18, // 13: messageswitch.v1.DiagnosticsResponse.store:type_name -> messageswitch.v1.StoreDiagnosis
+	6,  // 14: messageswitch.v1.QueueDiagnosis.summary:type_name -> messageswitch.v1.QueueSummary
+	2,  // 15: messageswitch.v1.QueueDiagnosis.health:type_name -> messageswitch.v1.Health
+	13, // 16: messageswitch.v1.QueueDiagnosis.messages:type_name -> messageswitch.v1.MessageInfo
+	9,  // 17: messageswitch.v1.QueueDiagnosis.consumers:type_name -> messageswitch.v1.ConsumerInfo
+	23, // 18: messageswitch.v1.TraceResponse.events:type_name -> messageswitch.v1.TraceEvent
+	3,  // 19: messageswitch.v1.TraceEvent.kind:type_name -> messageswitch.v1.TraceKind
+	33, // 20: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
+	34, // 21: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
+	4,  // 22: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
+	7,  // 23: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
+	11, // 24: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
+	14, // 25: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
+	16, // 26: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
+	21, // 27: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
+	26, // 28: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
+	28, // 29: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
+	24, // 30: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
+	5,  // 31: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
+	8,  // 32: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
+	12, // 33: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
+	15, // 34: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
+	17, // 35: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
+	22, // 36: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
+	27, // 37: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
+	29, // 38: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
+	25, // 39: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
+	31, // [31:40] is the sub-list for method output_type
+	22, // [22:31] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_admin_proto_init() }
@@ -2559,7 +2707,7 @@ func file_messageswitch_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_admin_proto_rawDesc), len(file_messageswitch_v1_admin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -166,7 +166,11 @@ type LoginRequest struct {
 	// a resumed stream repeats the others. Zero on a new session.
 	AnswersReceived uint64 `protobuf:"varint,7,opt,name=answers_received,json=answersReceived,proto3" json:"answers_received,omitempty"`
 	// What the client can do beyond protocol_version. Unknown names are ignored.
-	Features      []string `protobuf:"bytes,8,rep,name=features,proto3" json:"features,omitempty"`
+	Features []string `protobuf:"bytes,8,rep,name=features,proto3" json:"features,omitempty"`
+	// Attach only: the highest tag that the client knows to be applied, because
+	// the switch said so or answered that frame. A switch that was restarted has
+	// forgotten it, and goes on from there. Zero on a new session.
+	Applied       uint64 `protobuf:"varint,9,opt,name=applied,proto3" json:"applied,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +261,13 @@ func (x *LoginRequest) GetFeatures() []string {
 	return nil
 }
 
+func (x *LoginRequest) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
 // LoginResponse describes the session.
 type LoginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -284,6 +295,10 @@ type LoginResponse struct {
 	Features []string `protobuf:"bytes,9,rep,name=features,proto3" json:"features,omitempty"`
 	// The version of the switch, for people.
 	ServerVersion string `protobuf:"bytes,10,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
+	// Attach only: the session was resumed, but the switch has been restarted and
+	// has none of the answers that the client has not received. Sends may be
+	// repeated under their sequence.
+	Restarted     bool `protobuf:"varint,11,opt,name=restarted,proto3" json:"restarted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +401,13 @@ func (x *LoginResponse) GetServerVersion() string {
 		return x.ServerVersion
 	}
 	return ""
+}
+
+func (x *LoginResponse) GetRestarted() bool {
+	if x != nil {
+		return x.Restarted
+	}
+	return false
 }
 
 // PendingRequest is a request whose caller waits for a reply.
@@ -3083,7 +3105,7 @@ var File_messageswitch_v1_data_proto protoreflect.FileDescriptor
 
 const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmessageswitch/v1/data.proto\x12\x10messageswitch.v1\x1a\x1emessageswitch/v1/failure.proto\x1a\x1cmessageswitch/v1/queue.proto\"\xfc\x01\n" +
+	"\x1bmessageswitch/v1/data.proto\x12\x10messageswitch.v1\x1a\x1emessageswitch/v1/failure.proto\x1a\x1cmessageswitch/v1/queue.proto\"\x96\x02\n" +
 	"\fLoginRequest\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3092,7 +3114,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\bgrace_ms\x18\x05 \x01(\x03R\agraceMs\x12\x1a\n" +
 	"\bproducer\x18\x06 \x01(\fR\bproducer\x12)\n" +
 	"\x10answers_received\x18\a \x01(\x04R\x0fanswersReceived\x12\x1a\n" +
-	"\bfeatures\x18\b \x03(\tR\bfeatures\"\xe5\x02\n" +
+	"\bfeatures\x18\b \x03(\tR\bfeatures\x12\x18\n" +
+	"\aapplied\x18\t \x01(\x04R\aapplied\"\x83\x03\n" +
 	"\rLoginResponse\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x12\x15\n" +
@@ -3104,7 +3127,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x11max_payload_bytes\x18\b \x01(\x04R\x0fmaxPayloadBytes\x12\x1a\n" +
 	"\bfeatures\x18\t \x03(\tR\bfeatures\x12%\n" +
 	"\x0eserver_version\x18\n" +
-	" \x01(\tR\rserverVersion\"\x82\x01\n" +
+	" \x01(\tR\rserverVersion\x12\x1c\n" +
+	"\trestarted\x18\v \x01(\bR\trestarted\"\x82\x01\n" +
 	"\x0ePendingRequest\x12%\n" +
 	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x19\n" +
 	"\breply_to\x18\x02 \x01(\tR\areplyTo\x12\x14\n" +

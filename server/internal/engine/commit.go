@@ -133,7 +133,9 @@ func (e *Engine) commitOne() bool {
 	p.waiters, p.spare = p.spare[:0], nil
 	e.mu.Unlock()
 
+	size := batch.Size()
 	err := e.sync(batch)
+	e.wrote(size)
 
 	var tx Tx
 	e.Begin(&tx)
@@ -244,25 +246,28 @@ func (t *Ticket) Wait(ctx context.Context) error {
 }
 
 // closeDisk commits what is left, and closes the disk. A failed one is left as
-// it is.
+// it is, and so is who may be waiting for it.
 func (e *Engine) closeDisk() error {
 	e.commit.lazy.Stop()
 	e.mu.Lock()
 	e.pending.must = true
-	failure := e.failure
 	e.mu.Unlock()
-	if failure != nil {
-		return failure
+	if e.hasFailed() == nil {
+		e.commitOne()
 	}
-	e.commitOne()
 	close(e.commit.quit)
+	if err := e.hasFailed(); err != nil {
+		return err
+	}
 	e.commit.loops.Wait()
 	e.loader.loop.Wait()
+	e.uses.Wait()
+	return errors.Join(e.hasFailed(), e.disk.Close())
+}
+
+// hasFailed is what ended the engine; nil while it works.
+func (e *Engine) hasFailed() error {
 	e.mu.Lock()
-	failure = e.failure
-	e.mu.Unlock()
-	if failure != nil {
-		return failure
-	}
-	return errors.Join(failure, e.disk.Close())
+	defer e.mu.Unlock()
+	return e.failure
 }

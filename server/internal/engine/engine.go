@@ -33,6 +33,13 @@ type Config struct {
 	// then on. Nil: nobody is.
 	Failed func(error)
 
+	// Reserve is how much of the disk is kept free, in bytes: below it nothing new
+	// is stored (space.go). Zero: nothing is watched.
+	Reserve uint64
+	// Dir is the directory of Disk, for backups and the ballast. Empty: there are
+	// none. Open sets it.
+	Dir string
+
 	diskFailed <-chan error // gets what fails outside of a commit
 }
 
@@ -41,10 +48,15 @@ type Engine struct {
 	// Set at construction.
 	config Config
 	disk   *store.Disk // nil: memory
+	dir    string      // where the disk is; empty: nowhere that the system knows
 	began  time.Time   // its monotonic reading drives the clock
 	start  store.Start
 	commit committer
 	loader loader
+	space  space
+	uses   sync.WaitGroup // of the disk, by who does not hold the lock
+	// copying is held while a backup is read.
+	copying sync.Mutex
 
 	mu       sync.Mutex // guards what is below
 	state    *queue.State
@@ -70,7 +82,10 @@ func Open(dir string, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Disk, c.diskFailed = disk, failed
+	c.Disk, c.Dir, c.diskFailed = disk, dir, failed
+	if err := sweepBackup(dir); err != nil {
+		return nil, errors.Join(err, disk.Close())
+	}
 	e, err := New(c)
 	if err != nil {
 		return nil, errors.Join(err, disk.Close())
@@ -81,7 +96,7 @@ func Open(dir string, c Config) (*Engine, error) {
 // New starts an engine. An error says that the disk's content contradicts
 // itself, or can't be read.
 func New(c Config) (*Engine, error) {
-	e := &Engine{config: c, disk: c.Disk, began: time.Now(), watchers: map[*Watcher]struct{}{}, failed: make(chan struct{})}
+	e := &Engine{config: c, disk: c.Disk, dir: c.Dir, began: time.Now(), watchers: map[*Watcher]struct{}{}, failed: make(chan struct{})}
 	if e.config.Logger == nil {
 		e.config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -110,6 +125,7 @@ func (e *Engine) open(limits queue.Limits) (err error) {
 	e.start = store.Start{Epoch: e.start.Epoch, Key: e.start.Key} // the rest may be large
 	e.startCommitter()
 	e.startLoader()
+	e.startSpace()
 	var tx Tx
 	e.Begin(&tx)
 	tx.keep(&e.fx)

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -14,7 +15,12 @@ import (
 	"github.com/d3b0a776/switch/server/internal/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(apartEnv) != "" {
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // An inbox is a Sink that keeps what it is told.
 type inbox struct {
@@ -22,6 +28,9 @@ type inbox struct {
 
 	mu      sync.Mutex // guards what is below
 	leases  []queue.Lease
+	bodies  []string
+	ids     []queue.ID
+	queues  []string
 	ended   []error
 	flushes int
 }
@@ -30,6 +39,9 @@ func (b *inbox) Deliver(_ queue.Instant, d *queue.Delivery) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.leases = append(b.leases, d.Lease)
+	b.bodies = append(b.bodies, string(d.Message.Body))
+	b.ids = append(b.ids, d.Message.ID)
+	b.queues = append(b.queues, d.Consumer.Queue.Name)
 	return len(b.leases) == 1 // dirty once
 }
 

@@ -27,7 +27,7 @@ func (tx *Tx) keep(fx *queue.Effects) {
 		case queue.MessageGone:
 			p.batch.DeleteMessage(p.record.of(q, c.Message))
 		case queue.AttemptsCounted:
-			p.batch.PutAttempts(q, c.Message.ID.Sequence, c.Message.Attempts)
+			p.batch.PutAttempts(q, c.Message.ID.Sequence, c.Attempts)
 		case queue.QueueStored:
 			p.batch.PutQueue(definition(c.Queue))
 		case queue.QueueGone:
@@ -51,8 +51,8 @@ func (e *Engine) save() (through uint64) {
 	e.state.TakeUnsaved(u)
 	b := p.batch
 	for _, q := range u.Queues {
-		messages, bytes, earliest := q.Stored()
-		b.PutStat(q.Number(), store.Stat{Messages: messages, Bytes: bytes, Earliest: int64(earliest)})
+		k := q.Kept()
+		b.PutStat(k.ID, store.Stat{Messages: k.Messages, Bytes: k.Bytes, Earliest: int64(k.Earliest)})
 	}
 	for _, id := range u.SessionsGone {
 		b.DeleteSession(uint64(id))
@@ -77,11 +77,13 @@ func (r *record) of(number uint64, m *queue.Message) *store.Message {
 	for _, h := range m.Headers {
 		r.headers = append(r.headers, store.Header(h))
 	}
-	k := m.Keep()
-	r.message = store.Message{Queue: number, Sequence: m.ID.Sequence, Body: m.Body, Headers: r.headers,
-		CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo, Sender: m.Sender, Sent: int64(m.Sent), Expires: int64(m.Expires),
-		MaxAttempts: k.MaxAttempts, RequireConsumer: k.RequireConsumer, Request: k.Request, Attempts: k.Attempts,
-		Failure: queue.StoredFailure(m.Failure)}
+	st := m.Stored()
+	r.message = store.Message{Queue: number, Sequence: st.Sequence, Body: st.Body, Headers: r.headers,
+		CorrelationID: st.CorrelationID, ReplyTo: st.ReplyTo, Sender: st.Sender, Sent: int64(st.Sent), Expires: int64(st.Expires),
+		MaxAttempts: st.MaxAttempts, RequireConsumer: st.RequireConsumer, Request: m.Request(), Failure: st.Failure}
+	if m.AttemptsStored() {
+		r.message.Attempts = max(1, st.Attempts)
+	}
 	return &r.message
 }
 
@@ -107,7 +109,7 @@ func definition(q *queue.Queue) *store.Queue {
 }
 
 func (r *record) ofSession(s *queue.Session) *store.Session {
-	k := s.Keep()
+	k := s.Kept()
 	out := &r.session
 	*out = store.Session{ID: uint64(k.ID), Name: k.Name, Principal: k.Principal, Producer: k.Producer, TTL: k.TTL, Grace: k.Grace,
 		Began: int64(k.Began), LastConsumer: uint64(k.LastConsumer), Temporary: k.Temporary, Consumers: out.Consumers[:0]}

@@ -136,3 +136,63 @@ func BenchmarkBacklog(b *testing.B) {
 		})
 	}
 }
+
+// A benchDisk syncs as a store does that is infinitely fast.
+type benchDisk struct {
+	*bench
+	unsaved queue.Unsaved
+	synced  queue.Synced
+}
+
+func newBenchDisk(b *testing.B) *benchDisk {
+	h := newBench(b)
+	h.state = queue.New(1, queue.Limits{DurableAvailable: true, DefaultDurable: true})
+	for id := range queue.SessionID(2) {
+		h.apply(&queue.Login{Session: id + 1})
+		h.apply(&queue.Attach{Session: id + 1, Sink: int(id)})
+	}
+	return &benchDisk{bench: h}
+}
+
+func (b *benchDisk) sync() {
+	b.state.TakeUnsaved(&b.unsaved)
+	b.synced.Through = b.unsaved.Sequence
+	b.apply(&b.synced)
+}
+
+// BenchmarkDurable sends, syncs, delivers and acks one message at a time, with
+// and without the key that makes it idempotent.
+func BenchmarkDurable(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { durableCycle(b, "") })
+	b.Run("keyed", func(b *testing.B) { durableCycle(b, "p") })
+}
+
+func durableCycle(b *testing.B, producer string) {
+	h := newBenchDisk(b)
+	h.apply(&queue.Create{Session: 1, Queue: "q"})
+	h.apply(&queue.Subscribe{Session: 2, Queue: "q", Credit: 100, Sink: 1})
+	send := &queue.Send{Session: 1, Queue: "q", Body: make([]byte, 100), Producer: producer}
+	ack := &queue.Ack{Session: 2, Leases: make([]queue.Lease, 1)}
+	for b.Loop() {
+		if producer != "" {
+			send.Sequence++
+		}
+		h.apply(send)
+		h.sync()
+		ack.Leases[0] = h.delivered()
+		h.apply(ack)
+	}
+}
+
+// TestAllocations: neither the cycle of a call nor that of a durable message
+// makes garbage.
+func TestAllocations(t *testing.T) {
+	for name, bench := range map[string]func(*testing.B){
+		"a call":            BenchmarkCall,
+		"a durable message": func(b *testing.B) { durableCycle(b, "p") },
+	} {
+		if n := testing.Benchmark(bench).AllocsPerOp(); n != 0 {
+			t.Errorf("%s allocates %d times", name, n)
+		}
+	}
+}

@@ -7,6 +7,7 @@ type Change struct {
 	Kind        ChangeKind
 	Queue       *Queue
 	Message     *Message // of MessageStored, MessageGone, AttemptsCounted
+	Attempts    int      // of AttemptsCounted
 	First, Last uint64   // of RunGone: sequences
 }
 
@@ -20,7 +21,7 @@ const (
 	QueueGone                  // Queue is gone, with all that is in it
 	MessageStored              // Message is new in Queue
 	MessageGone                // Message has left Queue for good
-	AttemptsCounted            // Message.Attempts is to be remembered
+	AttemptsCounted            // Attempts of Message are to be remembered; by now it may be delivered again
 	RunGone                    // those from First to Last have left Queue
 )
 
@@ -104,9 +105,8 @@ type Synced struct{ Through uint64 }
 
 func (op *Synced) apply(s *State, fx *Effects) error {
 	s.synced = max(s.synced, op.Through)
-	waiting := s.unsynced
-	s.unsynced = s.unsynced[len(s.unsynced):]
-	for _, q := range waiting {
+	s.unsynced, s.looked = s.looked, s.unsynced
+	for _, q := range s.looked {
 		if q.waitsSync = max(q.last, q.erased) > s.synced && s.stored[q.id] == q; q.waitsSync {
 			s.unsynced = append(s.unsynced, q)
 		}
@@ -114,6 +114,8 @@ func (op *Synced) apply(s *State, fx *Effects) error {
 			s.dispatch(q, fx)
 		}
 	}
+	clear(s.looked)
+	s.looked = s.looked[:0]
 	return nil
 }
 
@@ -145,6 +147,11 @@ func (s *State) unstore(m *Message, fx *Effects) {
 		return
 	}
 	fx.Changes = append(fx.Changes, Change{Kind: MessageGone, Queue: q, Message: m})
+	s.uncounted(q)
+}
+
+// uncounted notes that q has fewer messages.
+func (s *State) uncounted(q *Queue) {
 	s.counted(q)
 	if q.count() == 0 {
 		q.earliest = 0

@@ -1,6 +1,9 @@
 package queue
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Check says which invariant of the state is broken; nil when all hold. Tests
 // call it after every step. It takes time in proportion to the state.
@@ -16,8 +19,9 @@ func (s *State) Check() error {
 			}
 		}
 	}
-	if t.bytes != s.bytes || t.resident != s.resident {
-		return fmt.Errorf("bodies take %d bytes and durable messages %d, the state says %d and %d", t.bytes, t.resident, s.bytes, s.resident)
+	if t.bytes != s.bytes || t.resident != s.resident || t.reserved != s.reserved {
+		return fmt.Errorf("bodies take %d bytes, durable messages %d, and Loads %d; the state says %d, %d and %d",
+			t.bytes, t.resident, t.reserved, s.bytes, s.resident, s.reserved)
 	}
 	if len(t.leases) != len(s.leases) {
 		return fmt.Errorf("%d leases in queues, %d in the table", len(t.leases), len(s.leases))
@@ -29,6 +33,7 @@ func (s *State) Check() error {
 type tally struct {
 	bytes, timers int
 	resident      int
+	reserved      int
 	leases        map[Lease]bool
 	sessions      map[*Session]int // leases
 	consumers     map[*Consumer]int
@@ -89,6 +94,7 @@ func (s *State) checkDisk(q *Queue, bytes int, t *tally) error {
 		return nil
 	}
 	t.resident += bytes + messageCost*(q.count()-q.spilled)
+	t.reserved += q.reserved
 	if q.timer.pos != 0 {
 		t.timers++
 	}
@@ -105,10 +111,31 @@ func (s *State) checkDisk(q *Queue, bytes int, t *tally) error {
 	case q.spilled < 0 || q.spilledBytes < 0 || (q.spilled > 0) != (len(q.runs) > 0):
 		return fmt.Errorf("%d messages of %d bytes are spilled to %v", q.spilled, q.spilledBytes, q.runs)
 	}
+	if max(q.last, q.erased) > s.synced && !slices.Contains(s.unsynced, q) {
+		return fmt.Errorf("nobody looks at it once %d is synced", q.last)
+	}
+	if err := s.checkLoading(q); err != nil {
+		return err
+	}
 	for m := q.waiting.head; m != nil; m = m.next {
 		if q.spilledAt(m.ID.Sequence) || m.next != nil && !m.ID.Before(m.next.ID) {
 			return fmt.Errorf("message %v is out of order, or is where spilled ones are", m.ID)
 		}
+	}
+	return nil
+}
+
+// checkLoading looks for a queue that waits for a Load that nobody asked for.
+func (s *State) checkLoading(q *Queue) error {
+	if q.loading || len(q.runs) == 0 || q.erased > s.synced || q.runs[0].first > s.synced {
+		return nil
+	}
+	idle := slices.ContainsFunc(q.consumers, func(c *Consumer) bool { return c.open() && c.holding == 0 && c.pull == nil })
+	if q.onDisk() && (idle || q.overflows()) {
+		return fmt.Errorf("its next message is on disk, at %v, and nobody loads it", q.runs)
+	}
+	if messages, _ := s.wants(q); messages == 0 && q.sweepNext != 0 {
+		return fmt.Errorf("nobody goes on with the look for expired messages at %d", q.sweepNext)
 	}
 	return nil
 }

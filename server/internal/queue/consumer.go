@@ -78,6 +78,9 @@ func (op *Subscribe) apply(s *State, fx *Effects) error {
 	}
 	q, err := s.queue(op.Queue)
 	if err != nil && op.Create {
+		if err := s.roomForNew(op.CreateOptions); err != nil {
+			return err
+		}
 		q, err = s.make(op.Queue, op.CreateOptions, sess.Name, fx)
 		fx.Created = err == nil
 	}

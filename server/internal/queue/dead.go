@@ -102,14 +102,56 @@ func (op *Purge) apply(s *State, fx *Effects) error {
 		wanted[id] = true
 	}
 	why := errorf(ErrPurged, "an operator took the message off queue %s", quote(q.Name)).with("queue", q.Name)
+	if len(op.IDs) == 0 {
+		s.dropRuns(q, why, fx)
+	}
 	s.each(q, func(m *Message) {
 		if wanted[m.ID] || len(op.IDs) == 0 && m.state != leased {
 			s.drop(m, why, fx)
 			fx.Count++
 		}
 	})
+	for i := range op.Stored {
+		if st := &op.Stored[i]; wanted[s.idOf(st.Sequence)] {
+			s.dropStored(q, st, why, fx)
+		}
+	}
+	if q.id != 0 && fx.Count > 0 {
+		fx.Sync = true
+		s.unspilled(q)
+		s.dispatch(q, fx) // what lies behind the spilled ones may be next
+	}
 	if fx.Count == 0 && len(op.IDs) > 0 {
 		return errorf(ErrMessageNotFound, "queue %s holds no message %s; it may be done", quote(q.Name), op.IDs[0]).with("queue", q.Name)
 	}
 	return nil
+}
+
+// dropRuns drops all spilled messages of q, unseen.
+func (s *State) dropRuns(q *Queue, why error, fx *Effects) {
+	if q.spilled == 0 {
+		return
+	}
+	for _, r := range q.runs {
+		fx.Changes = append(fx.Changes, Change{Kind: RunGone, Queue: q, First: r.first, Last: r.last})
+	}
+	s.record(Event{Kind: MessageDropped, Queue: q.Name, Bytes: q.spilledBytes, Err: why})
+	q.counters.Dropped += uint64(q.spilled)
+	fx.Count += q.spilled
+	q.bytes -= q.spilledBytes
+	q.runs, q.spilled, q.spilledBytes = nil, 0, 0
+	s.uncounted(q)
+}
+
+// dropStored drops a spilled message of q. One that has expired is left to the
+// sweep: what was read of the disk may be older than the last one.
+func (s *State) dropStored(q *Queue, st *Stored, why error, fx *Effects) {
+	if st.Expires != 0 && st.Expires <= s.now {
+		return
+	}
+	if m := s.pick(q, st); m != nil {
+		q.cut(st.Sequence)
+		s.drop(m, why, fx)
+		fx.Count++
+	}
 }

@@ -14,6 +14,9 @@ type Effects struct {
 	Refused        []Refusal   // Ack, Nack, Extend of several leases
 	ReplyQueueGone bool        // Reply
 	Cancel         CancelState // Cancel
+	Left           int         // Replay: how many were left alone …
+	LeftErr        error       // … and why the first was
+	Through        uint64      // Replay without IDs: all up to this sequence were looked at
 	Sync           bool        // the answer waits until Changes are on disk
 
 	// What others are to be told.

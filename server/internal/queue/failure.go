@@ -67,7 +67,7 @@ func failureOf(b []byte) *Failure {
 		b = b[size+int(n):]
 	}
 	if len(texts) > 0 {
-		e.Text, e.Meta = texts[0], texts[1:]
+		e.Text, e.Meta = texts[0], texts[1:1+(len(texts)-1)&^1] // in pairs
 	}
 	return &Failure{Err: e}
 }

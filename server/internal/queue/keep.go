@@ -1,35 +1,15 @@
 package queue
 
-// What a store needs to know beyond the exported fields.
-
 // Number names q on disk; zero for a queue in memory.
 func (q *Queue) Number() uint64 { return q.id }
 
-// Stored counts what is stored of q: its messages, their bodies' bytes, and an
-// instant before which none of them expires (zero: none does).
-func (q *Queue) Stored() (messages, bytes int, earliest Instant) {
-	return q.count(), q.bytes, q.earliest
+// Kept is q as a store keeps it: with the counts of this moment.
+func (q *Queue) Kept() KeptQueue {
+	return KeptQueue{ID: q.id, Name: q.Name, Made: q.Made, Options: q.Options, Messages: q.count(), Bytes: q.bytes, Earliest: q.earliest}
 }
 
-// MessageKeep is what is stored of a message beside its exported fields.
-type MessageKeep struct {
-	MaxAttempts     int
-	RequireConsumer bool
-	Request         bool // somebody waits for it in person: Restore needs it
-	Attempts        int  // as they are stored beside it; zero: they are not
-}
-
-// Keep is for a store.
-func (m *Message) Keep() MessageKeep {
-	k := MessageKeep{MaxAttempts: m.maxAttempts, RequireConsumer: m.requireConsumer, Request: m.request}
-	if m.attemptsStored {
-		k.Attempts = max(1, m.Attempts)
-	}
-	return k
-}
-
-// Keep is what is stored of a session.
-func (sess *Session) Keep() KeptSession {
+// Kept is the session as a store keeps it.
+func (sess *Session) Kept() KeptSession {
 	k := KeptSession{ID: sess.ID, Name: sess.Name, Principal: sess.Principal, Producer: sess.producer, TTL: sess.TTL, Grace: sess.Grace,
 		Began: sess.Began, LastConsumer: sess.lastConsumer}
 	for _, q := range sess.temporary {
@@ -40,3 +20,21 @@ func (sess *Session) Keep() KeptSession {
 	}
 	return k
 }
+
+// Stored is m as a store keeps it.
+func (m *Message) Stored() Stored {
+	st := Stored{Sequence: m.ID.Sequence, Body: m.Body, Headers: m.Headers, CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
+		Sender: m.Sender, Sent: m.Sent, Expires: m.Expires, Attempts: m.Attempts, MaxAttempts: m.maxAttempts,
+		RequireConsumer: m.requireConsumer, Failure: StoredFailure(m.Failure)}
+	if m.state == leased {
+		st.Attempts-- // the one that is under way
+	}
+	return st
+}
+
+// Request reports whether m has to be among Kept.Requests after a restart:
+// somebody waits for it in person, or it requires a consumer.
+func (m *Message) Request() bool { return m.request }
+
+// AttemptsStored reports whether an AttemptsCounted told a store of m.
+func (m *Message) AttemptsStored() bool { return m.attemptsStored }

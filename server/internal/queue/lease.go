@@ -111,10 +111,13 @@ func (op *Ack) apply(s *State, fx *Effects) error {
 			return err
 		}
 	}
-	fx.Sync = op.Sync
 	err := s.forLeases(op.Session, op.Leases, fx, func(m *Message) { s.done(m, MessageAcked, fx) })
-	if err != nil || through == nil {
+	if err != nil {
 		return err
+	}
+	fx.Sync = fx.Sync || op.Sync
+	if through == nil {
+		return nil
 	}
 	for m := through.held.head; m != nil && m.lease <= op.Through; m = through.held.head {
 		s.done(m, MessageAcked, fx)
@@ -210,7 +213,7 @@ func (s *State) giveBack(m *Message, how comeback, fx *Effects) {
 	s.note(MessageReturned, m, how.why)
 	if how.counts && m.queue.id != 0 {
 		m.attemptsStored = true
-		fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: m.queue, Message: m})
+		fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: m.queue, Message: m, Attempts: m.Attempts})
 	}
 	c := s.unlease(m)
 	if !how.counts {

@@ -22,8 +22,12 @@ type model struct {
 	sessions  map[queue.SessionID]*mSession
 	producers []*mProducer // longest silent first
 	draining  bool
-	out       outcome // of the operation under way
-	tie       bool    // two deadlines met, and their order is anybody's
+	epochs    []queue.Epoch
+	synced    uint64
+	unsynced  []*mQueue                               // in the order in which Synced looks at them
+	spills    func(name string, sequence uint64) bool // asks the core, which decides that
+	out       outcome                                 // of the operation under way
+	tie       bool                                    // two deadlines met, and their order is anybody's
 }
 
 // outcome is what an operation answers and causes.
@@ -37,6 +41,7 @@ type outcome struct {
 	refused        []refused
 	replyQueueGone bool
 	cancel         queue.CancelState
+	sync           bool
 	deliveries     []delivery
 	consumersEnded []queue.ConsumerEnded
 	sessionsEnded  []queue.SessionEnded
@@ -61,7 +66,13 @@ type mQueue struct {
 	msgs      []*mMessage // oldest first
 	consumers []*mConsumer
 	line      []*mConsumer // who can take a delivery, longest idle first
-	counters  queue.Counters
+	id        uint64       // of a durable queue
+	last      uint64       // its newest message
+	erased    uint64       // the newest removal of spilled ones
+	// unseen are the sequences where the core expects messages on disk: it knows
+	// their places only roughly.
+	unseen   map[uint64]bool
+	counters queue.Counters
 }
 
 type mMessage struct {
@@ -81,6 +92,9 @@ type mMessage struct {
 	attempts    int
 	maxAttempts int
 	require     bool
+	request     bool // somebody waited for it in person when it was sent
+	spilled     bool // it is on disk alone
+	recorded    int  // attempts that the disk knows
 	state       queue.MessageState
 	back        queue.Instant // when a delay is over
 	lease       queue.Lease
@@ -129,11 +143,12 @@ type mProducer struct {
 	name string
 	high uint64
 	sent map[uint64]uint64 // every sequence ever, and its message
+	disk map[uint64]bool   // those of durable queues
 	seen queue.Instant
 }
 
 func newModel(epoch uint64, l queue.Limits) *model {
-	return &model{epoch: epoch, limits: l, lastLease: queue.Lease(epoch << 22),
+	return &model{epoch: epoch, limits: l, lastLease: queue.Lease(epoch << 22), epochs: []queue.Epoch{{Epoch: epoch, First: 1}},
 		queues: map[string]*mQueue{}, sessions: map[queue.SessionID]*mSession{}}
 }
 
@@ -167,20 +182,37 @@ func (q *mQueue) bytes() (all, stuck int) {
 func (m *model) bytes() int {
 	sum := 0
 	for _, q := range m.queues {
-		all, _ := q.bytes()
-		sum += all
+		for _, x := range q.msgs {
+			if !x.spilled {
+				sum += len(x.body)
+			}
+		}
 	}
 	return sum
 }
 
-// first is the oldest message that waits.
+// first is the oldest message that waits, unless that is on disk alone, or may
+// be.
 func (q *mQueue) first() *mMessage {
 	for _, x := range q.msgs {
 		if x.state == queue.Waiting {
+			if q.behind(x) {
+				return nil
+			}
 			return x
 		}
 	}
 	return nil
+}
+
+// behind reports whether x is on disk alone, or behind such messages.
+func (q *mQueue) behind(x *mMessage) bool {
+	for at := range q.unseen {
+		if at <= x.id.Sequence {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *mMessage) expired(now queue.Instant) bool { return x.expires != 0 && x.expires <= now }
@@ -268,6 +300,9 @@ func (m *model) dispatch(q *mQueue) {
 		if x.expired(m.now) {
 			m.expire(x)
 			continue
+		}
+		if q.id != 0 && x.id.Sequence > m.synced {
+			return
 		}
 		q.line = without(q.line, c)
 		if !c.open() || !c.fits(len(x.body)) {
@@ -361,7 +396,11 @@ func (m *model) die(x *mMessage, why error) {
 		if len(m.queues) >= m.limits.Queues {
 			return
 		}
-		d = m.newQueue(q.opts.DeadLetterQueue, queue.Options{Overflow: queue.DropOldest, MaxAttempts: queue.MaxAttempts, NoDeadLetter: true})
+		if q.opts.Durability == queue.Durable && !m.limits.DurableAvailable {
+			return
+		}
+		d = m.newQueue(q.opts.DeadLetterQueue, queue.Options{Durability: q.opts.Durability, Overflow: queue.DropOldest, MaxAttempts: queue.MaxAttempts, NoDeadLetter: true})
+		m.link(d)
 	}
 	m.makeRoom(d, len(x.body))
 	m.enqueue(&mMessage{id: m.newID(), body: x.body, corr: x.corr, fail: why, dead: x, deadTries: x.attempts}, d, 0)
@@ -379,6 +418,7 @@ func (m *model) replyQueue(x *mMessage) *mQueue {
 
 func (m *model) answer(to *mQueue, x *mMessage) {
 	x.id = m.newID()
+	m.out.sync = m.out.sync || to.id != 0
 	m.enqueue(x, to, 0)
 }
 
@@ -395,12 +435,22 @@ func (m *model) enqueue(x *mMessage, q *mQueue, timeout time.Duration) {
 	}
 	q.counters.Sent++
 	q.msgs = append(q.msgs, x)
+	if q.id != 0 {
+		x.request = x.caller != nil || x.require
+		before := q.last
+		q.last = x.id.Sequence
+		m.await(q)
+		if x.spilled = m.spills(q.name, x.id.Sequence); x.spilled {
+			q.spill(before, x.id.Sequence)
+			return
+		}
+	}
 	m.dispatch(q)
 }
 
 // makeRoom drops the oldest waiting messages until one of n bytes fits.
 func (m *model) makeRoom(q *mQueue, n int) {
-	for q.opts.Overflow == queue.DropOldest && q.first() != nil && (m.overQueue(q, n) || m.bytes()+n > m.limits.MemoryBytes) {
+	for q.opts.Overflow == queue.DropOldest && q.first() != nil && (m.overQueue(q, n) || q.id == 0 && m.bytes()+n > m.limits.MemoryBytes) {
 		m.drop(q.first(), queue.ErrDropped)
 	}
 }
@@ -425,7 +475,9 @@ func (m *model) giveBack(x *mMessage, counts bool, delay time.Duration, why erro
 	}
 	c := x.holder
 	m.unlease(x)
-	if !counts {
+	if counts {
+		x.recorded = x.attempts
+	} else {
 		x.attempts--
 	}
 	x.state = queue.Waiting
@@ -491,6 +543,9 @@ func (m *model) due() (at queue.Instant, x *mMessage, s *mSession) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.queues)) {
 		for _, x := range m.queues[name].msgs {
+			if x.spilled {
+				continue // it ends when it is loaded, or looked at
+			}
 			see(x.deadline(), x, nil)
 		}
 	}

@@ -29,6 +29,10 @@ func (m *model) do(op queue.Op) error {
 		return m.closePull(op)
 	case *queue.Purge:
 		return m.purge(op)
+	case *queue.Synced:
+		return m.syncedOp(op)
+	case *queue.Fetched:
+		return m.fetched(op)
 	}
 	if malformed(op) {
 		return queue.ErrInvalid
@@ -214,10 +218,13 @@ func (m *model) endConsumer(c *mConsumer) {
 }
 
 func (m *model) newQueue(name string, o queue.Options) *mQueue {
-	def := queue.Options{Durability: queue.Memory, MaxMessages: 1_000_000, MaxBytes: 1 << 30, MaxAge: o.MaxAge,
+	def := queue.Options{Durability: o.Durability, MaxMessages: 1_000_000, MaxBytes: 1 << 30, MaxAge: o.MaxAge,
 		Overflow: queue.Reject, MaxAttempts: 5, NoDeadLetter: o.NoDeadLetter, Lease: 30 * time.Second}
 	if !o.NoDeadLetter {
 		def.DeadLetterQueue = name + ".dead"
+	}
+	if o.Durability == queue.DefaultDurability {
+		def.Durability = queue.Memory
 	}
 	if o.MaxMessages != 0 {
 		def.MaxMessages = o.MaxMessages
@@ -247,7 +254,7 @@ func (m *model) mayMake(name string, o queue.Options) error {
 	switch {
 	case name == "" || len(name) > 255 || len(name) >= 4 && name[:4] == "tmp.", o.Lease != 0 && o.Lease < 100*time.Millisecond:
 		return queue.ErrInvalid
-	case o.Durability == queue.Durable:
+	case o.Durability == queue.Durable && !m.limits.DurableAvailable:
 		return queue.ErrNotDurable
 	case len(m.queues) >= m.limits.Queues:
 		return queue.ErrLimitReached
@@ -290,7 +297,7 @@ func (m *model) create(s *mSession, op *queue.Create) error {
 		if differs {
 			return queue.ErrQueueExists
 		}
-		m.out.queue = q.name
+		m.out.queue, m.out.sync = q.name, q.id > m.synced
 		return nil
 	}
 	if m.draining {
@@ -299,7 +306,7 @@ func (m *model) create(s *mSession, op *queue.Create) error {
 	if err := m.mayMake(op.Queue, op.Options); err != nil {
 		return err
 	}
-	m.newQueue(op.Queue, op.Options)
+	m.link(m.newQueue(op.Queue, op.Options))
 	m.out.created, m.out.queue = true, op.Queue
 	return nil
 }
@@ -326,6 +333,7 @@ func (m *model) destroy(q *mQueue) {
 	}
 	waiting := m.requests(q)
 	delete(m.queues, q.name)
+	m.out.sync = m.out.sync || q.id != 0
 	if q.owner != nil {
 		q.owner.temporary = without(q.owner.temporary, q)
 	}
@@ -336,7 +344,9 @@ func (m *model) destroy(q *mQueue) {
 		}
 	}
 	for _, x := range slices.Clone(q.msgs) {
-		m.drop(x, queue.ErrQueueDestroyed)
+		if !x.spilled { // the others go unseen
+			m.drop(x, queue.ErrQueueDestroyed)
+		}
 	}
 }
 
@@ -348,12 +358,20 @@ func (m *model) purge(op *queue.Purge) error {
 	if q.owner != nil {
 		return queue.ErrQueueNotYours
 	}
+	if len(op.IDs) == 0 {
+		m.forgetSpilled(q)
+	}
 	for _, x := range slices.Clone(q.msgs) {
 		all := len(op.IDs) == 0 && x.state != queue.Leased
-		if x.state != 0 && (all || slices.Contains(op.IDs, x.id)) {
+		if !x.spilled && x.state != 0 && (all || slices.Contains(op.IDs, x.id)) {
 			m.drop(x, queue.ErrPurged)
 			m.out.count++
 		}
+	}
+	m.purgeStored(q, op)
+	if q.id != 0 && m.out.count > 0 {
+		m.out.sync = true
+		m.dispatch(q)
 	}
 	if m.out.count == 0 && len(op.IDs) > 0 {
 		return queue.ErrMessageNotFound

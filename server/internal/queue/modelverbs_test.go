@@ -43,17 +43,21 @@ func (m *model) send(s *mSession, op *queue.Send) error {
 	if err != nil {
 		return err
 	}
-	if err := m.admit(q, op); err != nil {
+	if err := m.admit(q, op, caller != nil || op.RequireConsumer); err != nil {
 		return err
 	}
 	m.queues[q.name] = q
+	if isNew {
+		m.link(q)
+	}
 	m.makeRoom(q, len(op.Body))
 	x := &mMessage{id: m.newID(), body: op.Body, corr: op.CorrelationID, replyTo: op.ReplyTo, caller: caller,
 		maxAttempts: op.MaxAttempts, require: op.RequireConsumer}
 	if op.Sequence != 0 {
-		m.remember(producer, op.Sequence, x.id)
+		m.remember(producer, op.Sequence, x.id, q.id != 0)
 	}
 	m.out.id, m.out.queue, m.out.created = x.id, q.name, isNew
+	m.out.sync = m.out.sync || q.id != 0
 	m.enqueue(x, q, op.Timeout)
 	return nil
 }
@@ -72,16 +76,24 @@ func (m *model) repeated(producer string, op *queue.Send) (bool, error) {
 	if first == 0 {
 		return false, nil
 	}
-	m.out.id, m.out.duplicate = queue.ID{Epoch: m.epoch, Sequence: first}, true
+	m.out.id, m.out.duplicate, m.out.sync = m.idOf(first), true, m.limits.DurableAvailable && first > m.synced
 	if q := m.queues[op.Queue]; q != nil && q.owner == nil {
 		q.counters.Repeats++
 		m.out.queue = q.name
+		m.out.sync = m.out.sync && q.id != 0
 	}
 	return true, nil
 }
 
-func (m *model) remember(name string, sequence uint64, id queue.ID) {
-	p := &mProducer{name: name, sent: map[uint64]uint64{}}
+func (m *model) remember(name string, sequence uint64, id queue.ID, durable bool) {
+	p := m.rememberAt(name, sequence, id.Sequence, m.now)
+	if durable {
+		p.disk[sequence] = true
+	}
+}
+
+func (m *model) rememberAt(name string, sequence, message uint64, seen queue.Instant) *mProducer {
+	p := &mProducer{name: name, sent: map[uint64]uint64{}, disk: map[uint64]bool{}}
 	if i := slices.IndexFunc(m.producers, func(p *mProducer) bool { return p.name == name }); i >= 0 {
 		p = m.producers[i]
 		m.producers = without(m.producers, p)
@@ -89,9 +101,10 @@ func (m *model) remember(name string, sequence uint64, id queue.ID) {
 		m.producers = m.producers[1:]
 	}
 	m.producers = slices.DeleteFunc(m.producers, func(p *mProducer) bool { return m.now.Sub(p.seen) > m.limits.ProducerSilence })
-	p.high, p.seen = max(p.high, sequence), m.now
-	p.sent[sequence] = id.Sequence
+	p.high, p.seen = max(p.high, sequence), seen
+	p.sent[sequence] = message
 	m.producers = append(m.producers, p)
+	return p
 }
 
 // caller finds the temporary queue in which the sender waits for the reply.
@@ -111,7 +124,7 @@ func (m *model) caller(s *mSession, op *queue.Send) (*mQueue, error) {
 	return r, nil
 }
 
-func (m *model) admit(q *mQueue, op *queue.Send) error {
+func (m *model) admit(q *mQueue, op *queue.Send, request bool) error {
 	if op.RequireConsumer && len(q.consumers) == 0 {
 		return queue.ErrNoConsumer
 	}
@@ -119,13 +132,13 @@ func (m *model) admit(q *mQueue, op *queue.Send) error {
 	all, stuck := q.bytes()
 	// What waits can be dropped, if that is enough.
 	drops := q.opts.Overflow == queue.DropOldest
-	frees := drops && m.bytes()-all+stuck+n <= m.limits.MemoryBytes
+	frees := drops && q.opts.Durability != queue.Durable && m.bytes()-all+stuck+n <= m.limits.MemoryBytes
 	makesRoom := drops && len(q.msgs)-q.in(queue.Waiting) < q.opts.MaxMessages && stuck+n <= q.opts.MaxBytes
 	var err error
 	switch {
 	case n > q.opts.MaxBytes:
 		err = queue.ErrQueueFull
-	case m.bytes()+n > m.limits.MemoryBytes && !frees:
+	case m.bytes()+n > m.limits.MemoryBytes && (request || q.opts.Durability != queue.Durable) && !frees:
 		err = queue.ErrLimitReached
 	case m.overQueue(q, n) && !makesRoom:
 		err = queue.ErrQueueFull
@@ -160,6 +173,7 @@ func (m *model) subscribe(s *mSession, op *queue.Subscribe) error {
 	if err != nil && op.Create {
 		if err = m.mayMake(op.Queue, op.CreateOptions); err == nil {
 			q = m.newQueue(op.Queue, op.CreateOptions)
+			m.link(q)
 			m.out.created = true
 		}
 	}
@@ -329,6 +343,7 @@ func (m *model) ack(s *mSession, op *queue.Ack) error {
 		m.done(c.held[0])
 		m.out.count++
 	}
+	m.out.sync = m.out.sync || op.Sync
 	return nil
 }
 

@@ -39,6 +39,7 @@ type disk struct {
 	waitsSync    bool   // it is in State.unsynced
 	dirty        bool   // it is in State.dirt
 	loading      bool   // a Load is under way
+	reserved     int    // what that may bring into memory
 	runs         []run  // where its spilled messages are, oldest first
 	spilled      int
 	spilledBytes int
@@ -95,6 +96,9 @@ func (op *Create) apply(s *State, fx *Effects) error {
 	}
 	if s.draining {
 		return errShuttingDown()
+	}
+	if err := s.roomForNew(op.Options); err != nil {
+		return err
 	}
 	fx.Queue, err = s.make(op.Queue, op.Options, sess.Name, fx)
 	fx.Created = err == nil
@@ -227,6 +231,7 @@ func (s *State) unlink(q *Queue, fx *Effects) {
 	}
 	delete(s.stored, q.id)
 	s.timers.stop(&q.timer)
+	s.loaded(q)
 	q.counters.Dropped += uint64(q.spilled)
 	q.bytes -= q.spilledBytes
 	q.runs, q.spilled, q.spilledBytes = nil, 0, 0
@@ -256,7 +261,7 @@ func (s *State) each(q *Queue, f func(*Message)) {
 	}
 }
 
-// messages are the n oldest messages of q, oldest first.
+// messages are the n oldest messages of q in memory, oldest first.
 func (q *Queue) messages(n int) []*Message {
 	all := slices.Clone(q.returned)
 	for m := q.out.head; m != nil; m = m.next {

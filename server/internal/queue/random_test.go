@@ -36,6 +36,7 @@ type setting struct {
 	deadline int // rate of messages with a timeout
 	hurry    time.Duration
 	pulls    int // rate of consumers that are pulled, not pushed to
+	durable  int // rate of queues that are durable
 }
 
 // small are limits that a random run meets again and again.
@@ -136,6 +137,7 @@ type game struct {
 	stale []queue.Lease // some that have ended
 	past  [30]played    // the last operations
 	met   map[error]int // how often each error was told
+	disks *disks        // with durable queues
 }
 
 func newGame(set setting, seed uint64) *game {
@@ -150,6 +152,14 @@ func newGame(set setting, seed uint64) *game {
 func (g *game) play(n int) error {
 	for g.step < n {
 		g.pass()
+		if g.disks != nil {
+			if err := g.engine(); err != nil {
+				return fmt.Errorf("step %d: %w", g.step, err)
+			}
+			if g.model.tie {
+				return nil
+			}
+		}
 		op := g.next(n)
 		if err := g.apply(op); err != nil {
 			return fmt.Errorf("step %d, %T: %w", g.step, op, err)
@@ -189,6 +199,9 @@ func (g *game) next(n int) queue.Op {
 	if op := g.relief(); op != nil {
 		return op
 	}
+	if g.disks != nil && g.rate(25) {
+		return g.send()
+	}
 	for {
 		if op := g.choose(); op != nil {
 			return op
@@ -199,8 +212,8 @@ func (g *game) next(n int) queue.Op {
 func (g *game) apply(op queue.Op) error {
 	g.past[g.step%len(g.past)] = played{g.now, op}
 	g.step++
-	want, wantErr := g.model.apply(g.now, op)
 	err := g.state.Apply(g.now, op, &g.fx)
+	want, wantErr := g.model.apply(g.now, op)
 	if g.model.tie {
 		return nil
 	}
@@ -209,6 +222,11 @@ func (g *game) apply(op queue.Op) error {
 	}
 	if err := g.state.Check(); err != nil {
 		return fmt.Errorf("Check: %w", err)
+	}
+	if g.disks != nil {
+		if err := g.look(); err != nil {
+			return err
+		}
 	}
 	for _, d := range want.deliveries {
 		if g.rate(5) {
@@ -270,6 +288,12 @@ func describe(op any) string {
 		name, f := v.Type().Field(i).Name, v.Field(i)
 		switch {
 		case f.IsZero():
+		case name == "Messages" && f.Kind() == reflect.Slice, name == "Stored": // of a Fetched, or a Purge
+			var at []uint64
+			for _, st := range f.Interface().([]queue.Stored) {
+				at = append(at, st.Sequence)
+			}
+			s += fmt.Sprintf(" %s:%v", name, at)
 		case name == "Body":
 			s += fmt.Sprintf(" Body:%dB", f.Len())
 		case f.Kind() == reflect.Struct:

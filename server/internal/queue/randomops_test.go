@@ -93,7 +93,7 @@ func (g *game) options() queue.Options {
 	if g.rate(20) {
 		o.DeadLetterQueue = "dead"
 	}
-	if g.rate(1) {
+	if g.rate(1) || g.rate(g.durable) {
 		o.Durability = queue.Durable
 	}
 	return o
@@ -171,14 +171,24 @@ func (g *game) anyQueue() string {
 
 func (g *game) purge() queue.Op {
 	op := &queue.Purge{Queue: g.anyQueue()}
-	if q := g.model.queues[op.Queue]; q != nil && g.rate(70) {
-		for range g.rand.IntN(4) {
+	if q := g.model.queues[op.Queue]; q != nil && (g.rate(70) || g.disks != nil && g.rate(70)) {
+		for range g.rand.IntN(4 + g.durable/20) {
 			if x := one(g, q.msgs); x != nil {
 				op.IDs = append(op.IDs, x.id)
 			}
 		}
 		if g.rate(10) {
 			op.IDs = append(op.IDs, queue.ID{Sequence: 1})
+		}
+		if g.disks != nil && g.rate(10) && len(op.IDs) > 0 {
+			op.IDs[0].Epoch-- // it names nothing any more
+		}
+	}
+	if q, err := g.state.QueueNamed(op.Queue); err == nil && g.disks != nil {
+		op.Stored = g.disks.committed.find(q.Kept().ID, q.Spilled(op.IDs))
+		if g.rate(50) {
+			g.disks.purges = append(g.disks.purges, op)
+			return nil
 		}
 	}
 	return op

@@ -26,6 +26,11 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 		return errorf(ErrNoReplyTo, "message %s wants no reply; ack it", m.ID).with("queue", m.queue.Name)
 	}
 	to := s.replyQueue(m)
+	if to != nil {
+		if err := s.roomOnDisk(to.Options.Durability); err != nil {
+			return err // the lease stays: it may be answered later
+		}
+	}
 	reply := s.message(Message{Body: op.Body, Headers: op.Headers, CorrelationID: m.CorrelationID, Sender: sess.Name})
 	if len(op.Failure) > 0 {
 		reply.Failure = &Failure{Handler: op.Failure}

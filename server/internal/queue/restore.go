@@ -14,7 +14,7 @@ type Kept struct {
 	Queues   []KeptQueue
 	Requests []KeptRequest // by sequence
 	Sessions []KeptSession // by id
-	Windows  []Window      // of each producer in rising order
+	Windows  []Window      // those of one producer together
 }
 
 // KeptQueue is a durable queue.
@@ -76,17 +76,22 @@ func Restore(epoch uint64, limits Limits, now Instant, k *Kept, fx *Effects) (*S
 	if err != nil {
 		return nil, err
 	}
+	for _, q := range s.stored {
+		if q.spilled == 0 && q.spilledBytes != 0 {
+			return nil, fmt.Errorf("queue %s counts %d bytes more than its messages have", quote(q.Name), q.spilledBytes)
+		}
+	}
 	for _, m := range orphans {
 		s.discard(m, MessageCancelled, fx) // their callers gave up
 	}
 	for i := range k.Queues {
 		q := s.stored[k.Queues[i].ID]
-		if q.spilled == 0 {
-			q.runs = nil
-		}
-		if q.earliest != 0 && q.spilled > 0 {
+		if s.unspilled(q); q.spilled > 0 {
 			s.timers.set(&q.timer, q.earliest, q)
 		}
+	}
+	for i := range k.Queues {
+		q := s.stored[k.Queues[i].ID]
 		s.checkServed(q, fx)
 		s.readAhead(q, fx)
 	}
@@ -136,7 +141,7 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans []*Message, err error
 	for i := range ks {
 		k := &ks[i]
 		q := s.stored[k.Queue]
-		if q == nil || q.spilled == 0 || q.spilledBytes < len(k.Body) {
+		if q == nil || q.spilled == 0 || q.spilledBytes < len(k.Body) || !q.spilledAt(k.Sequence) {
 			return nil, fmt.Errorf("message %d is in queue %d, which does not count it", k.Sequence, k.Queue)
 		}
 		m := s.restored(q, &k.Stored)
@@ -151,7 +156,11 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans []*Message, err error
 		q.cut(m.ID.Sequence)
 		r := s.temporary[m.ReplyTo]
 		switch {
-		case r != nil && r.pending[m.CorrelationID] == nil:
+		case r != nil:
+			if old := r.pending[m.CorrelationID]; old != nil { // was cancelled while it ran
+				old.caller = nil
+				orphans = append(orphans, old)
+			}
 			m.caller = r
 			r.pending[m.CorrelationID] = m
 		case strings.HasPrefix(m.ReplyTo, TemporaryPrefix):
@@ -159,17 +168,4 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans []*Message, err error
 		}
 	}
 	return orphans, nil
-}
-
-// cut takes one sequence, the highest so far, out of q's last run.
-func (q *Queue) cut(sequence uint64) {
-	last := &q.runs[len(q.runs)-1]
-	end := last.last
-	last.last = sequence - 1
-	if last.first > last.last {
-		q.runs = q.runs[:len(q.runs)-1]
-	}
-	if sequence < end {
-		q.runs = append(q.runs, run{sequence + 1, end})
-	}
 }

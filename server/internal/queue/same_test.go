@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/d3b0a776/switch/server/internal/queue"
@@ -33,6 +34,7 @@ func sameOutcome(now queue.Instant, fx *queue.Effects, err error, want outcome, 
 		{"count", fx.Count, want.count},
 		{"reply queue gone", fx.ReplyQueueGone, want.replyQueueGone},
 		{"cancel", fx.Cancel, want.cancel},
+		{"sync", fx.Sync, want.sync},
 		{"number of refusals", len(fx.Refused), len(want.refused)},
 		{"number of deliveries", len(fx.Deliveries), len(want.deliveries)},
 		{"number of ended consumers", len(fx.ConsumersEnded), len(want.consumersEnded)},
@@ -145,7 +147,11 @@ func (g *game) sameState(deep bool) error {
 		return fmt.Errorf("%d leases on named queues are held, want %d", g.state.Held(), held)
 	}
 	at, _, _ := g.model.due()
-	if next := g.state.NextDeadline(); (next == 0) != (at == 0) || next > at {
+	next := g.state.NextDeadline()
+	if g.disks != nil && next != 0 && at == 0 {
+		at = next // to look for expired messages on disk
+	}
+	if (next == 0) != (at == 0) || next > at {
 		return fmt.Errorf("the next deadline is %d, want %d", next, at)
 	}
 	if deep {
@@ -159,6 +165,9 @@ func (g *game) sameState(deep bool) error {
 
 func sameQueue(q *queue.Queue, want *mQueue) error {
 	all := q.Oldest(1000)
+	if n := slices.IndexFunc(want.msgs, want.behind); n >= 0 && len(all) != n || n < 0 && len(all) != len(want.msgs) {
+		return fmt.Errorf("%d messages are older than those on disk, want %d", len(all), n)
+	}
 	for i, x := range all {
 		if err := sameMessage(x, want.msgs[i]); err != nil {
 			return err

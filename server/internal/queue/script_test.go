@@ -36,6 +36,7 @@ type script struct {
 	command  *datadriven.TestData
 	used     map[string]bool // the arguments that a verb looked at
 	out      strings.Builder
+	life     *life // with a disk; nil: without
 }
 
 // start is the time at which scripts begin: zero would mean never.
@@ -55,6 +56,9 @@ func (s *script) run(t *testing.T, td *datadriven.TestData) string {
 	case td.Cmd == "new":
 		fresh := newScript(s.limits())
 		fresh.used = s.used
+		if l := s.limits(); l.DurableAvailable {
+			fresh.life = newLife(l)
+		}
 		*s = *fresh
 	case verb == nil:
 		td.Fatalf(t, "there is no command %q", td.Cmd)
@@ -74,7 +78,8 @@ func (s *script) run(t *testing.T, td *datadriven.TestData) string {
 
 func (s *script) limits() queue.Limits {
 	return queue.Limits{PayloadBytes: s.num("payload"), Queues: s.num("queues"), Sessions: s.num("sessions"), Consumers: s.num("consumers"),
-		TemporaryQueues: s.num("temporary"), Producers: s.num("producers"), MemoryBytes: s.num("memory"), ProducerSilence: s.dur("silence")}
+		TemporaryQueues: s.num("temporary"), Producers: s.num("producers"), MemoryBytes: s.num("memory"), ProducerSilence: s.dur("silence"),
+		DurableAvailable: s.has("durable"), DefaultDurable: s.has("durable")}
 }
 
 // at is the i-th argument without a name. x*300 stands for 300 times x.
@@ -183,6 +188,9 @@ func (s *script) do(op queue.Op) {
 	if _, ok := op.(*queue.Cancel); ok {
 		say("%s", []string{"unknown", "withdrawn", "running"}[s.fx.Cancel])
 	}
+	if s.life != nil && s.fx.Sync {
+		say("once synced")
+	}
 	if _, ok := op.(*queue.Tick); !ok {
 		s.printf("%s", strings.Join(words, " "))
 	}
@@ -204,13 +212,16 @@ func (s *script) effects() {
 	for _, r := range s.fx.Refused {
 		s.printf("  lease %d refused: %s", r.Lease, told(r.Err))
 	}
+	if s.life != nil {
+		s.stored()
+	}
 	for _, d := range s.fx.Deliveries {
 		to := ""
 		if d.Sink != s.sender(d.Consumer.Session.ID) {
 			to = fmt.Sprintf(" at %v", d.Sink)
 		}
 		s.printf("  -> %s/%d%s: #%d attempt %d lease %d%s", s.sender(d.Consumer.Session.ID), d.Consumer.ID, to,
-			d.Message.ID.Sequence, d.Message.Attempt(), d.Lease, content(d.Message))
+			d.Message.ID.Sequence, d.Message.Attempt(), d.Lease-s.firstLease(), content(d.Message))
 	}
 	for _, e := range s.fx.ConsumersEnded {
 		s.printf("  consumer %d at %v ended: %s", e.Consumer, e.Sink, told(e.Err))
@@ -296,6 +307,9 @@ func (s *script) show() {
 	sum := q.Summary(s.now)
 	s.printf("%d waiting (%d delayed), %d leased, %d bytes, %d consumers, oldest %v, %s", sum.Waiting, sum.Delayed, sum.Leased, sum.Bytes,
 		sum.Consumers, sum.OldestAge, []string{"running", "never started", "stopped", "stuck"}[q.Health(s.now)])
+	if n := q.SpilledCount(); n > 0 {
+		s.printf("%d on disk alone", n)
+	}
 	if s.has("counters") {
 		s.printf("%+v", q.Counters())
 	}

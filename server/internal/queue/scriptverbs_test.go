@@ -18,6 +18,10 @@ var verbs = map[string]func(*script){
 	"sessions":  (*script).listSessions,
 	"pending":   (*script).pending,
 	"trace":     (*script).trace,
+	"sync":      (*script).sync,
+	"load":      (*script).load,
+	"crash":     (*script).crash,
+	"disk":      (*script).showDisk,
 	"login":     (*script).login,
 	"send":      (*script).send,
 	"subscribe": (*script).subscribe,
@@ -41,13 +45,14 @@ var verbs = map[string]func(*script){
 		s.do(&queue.Create{Session: s.who(), Queue: s.at(1), Temporary: s.has("temporary"), Options: s.options()})
 	},
 	"ack": func(s *script) {
-		s.do(&queue.Ack{Session: s.who(), Leases: s.leases(), Consumer: queue.ConsumerID(s.num("consumer")), Through: queue.Lease(s.num("through"))})
+		s.do(&queue.Ack{Session: s.who(), Leases: s.leases(), Consumer: queue.ConsumerID(s.num("consumer")), Through: queue.Lease(s.num("through")),
+			Sync: s.has("sync")})
 	},
 	"extend": func(s *script) {
 		s.do(&queue.Extend{Session: s.who(), Leases: s.leases(), Lease: s.dur("lease")})
 	},
 	"reply": func(s *script) {
-		s.do(&queue.Reply{Session: s.who(), Lease: queue.Lease(toInt(s.at(1))), Body: s.body(), Headers: s.headers(), Failure: []byte(s.str("failure"))})
+		s.do(&queue.Reply{Session: s.who(), Lease: queue.Lease(toInt(s.at(1))) + s.firstLease(), Body: s.body(), Headers: s.headers(), Failure: []byte(s.str("failure"))})
 	},
 }
 
@@ -138,10 +143,10 @@ func (s *script) leases() (all []queue.Lease) {
 	all = make([]queue.Lease, s.num("more")) // zeros, for lists that are too long
 	for i := 1; s.at(i) != ""; i++ {
 		word := s.at(i)
-		if word == "retry" || word == "release" || word == "reject" {
+		if word == "retry" || word == "release" || word == "reject" || word == "sync" {
 			continue
 		}
-		all = append(all, queue.Lease(toInt(word)))
+		all = append(all, queue.Lease(toInt(word))+s.firstLease())
 	}
 	return all
 }
@@ -161,6 +166,9 @@ func (s *script) purge() {
 	op := &queue.Purge{Queue: s.at(0)}
 	for _, id := range s.strs("ids") {
 		op.IDs = append(op.IDs, queue.ID{Sequence: uint64(toInt(id))})
+	}
+	if q, err := s.state.QueueNamed(op.Queue); err == nil && s.life != nil {
+		op.Stored = s.life.disk.find(q.Number(), q.Spilled(op.IDs))
 	}
 	s.do(op)
 }

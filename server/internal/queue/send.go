@@ -56,10 +56,11 @@ func (op *Send) repeated(s *State, sess *Session, fx *Effects) (bool, error) {
 		return false, err
 	}
 	fx.ID, fx.Duplicate = s.idOf(first), true
-	fx.Sync = first > s.synced
+	fx.Sync = first > s.synced && s.limits.DurableAvailable
 	if q := s.queues[op.Queue]; q != nil {
 		q.counters.Repeats++
 		fx.Queue = q
+		fx.Sync = fx.Sync && q.id != 0
 	}
 	return true, nil
 }
@@ -147,6 +148,10 @@ func (op *Send) admit(s *State, q *Queue, request bool) error {
 		return errNoConsumer(q)
 	}
 	n, o := len(op.Body), &q.Options
+	if err := s.roomOnDisk(o.Durability); err != nil {
+		q.counters.Refused++
+		return err
+	}
 	if n > o.MaxBytes {
 		q.counters.Refused++
 		return errorf(ErrQueueFull, "the body is %d bytes, and queue %s takes %d in all; raise max_bytes", n, quote(q.Name), o.MaxBytes).with("queue", q.Name).with("limit", "max_bytes")
@@ -166,9 +171,10 @@ func (op *Send) admit(s *State, q *Queue, request bool) error {
 	return errorf(ErrQueueFull, "queue %s is full (%d of %d bytes); retry later or raise max_bytes", quote(q.Name), q.bytes, o.MaxBytes).with("queue", q.Name).with("limit", "max_bytes")
 }
 
-// makesRoom reports whether dropping the oldest messages of q frees n bytes.
+// makesRoom reports whether dropping the oldest messages of q, a memory queue,
+// frees n bytes.
 func (op *Send) makesRoom(q *Queue, n int) bool {
-	return q.Options.Overflow == DropOldest && q.bytes-q.leasedBytes() >= n
+	return q.Options.Overflow == DropOldest && q.Options.Durability != Durable && q.bytes-q.leasedBytes() >= n
 }
 
 // couldDrop reports whether dropping everything that waits makes room.
@@ -240,9 +246,10 @@ func (s *State) enqueue(m *Message, q *Queue, fx *Effects) {
 	q.bytes += len(m.Body)
 	s.note(MessageSent, m, nil)
 	if q.id != 0 {
+		before := q.last
 		s.store(m, fx)
 		if s.spills(m) {
-			s.spill(m)
+			s.spill(m, before)
 			s.readAhead(q, fx)
 			return
 		}

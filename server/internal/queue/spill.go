@@ -71,14 +71,20 @@ type Fetched struct {
 // spills reports whether m, new in a durable queue, stays on disk alone.
 func (s *State) spills(m *Message) bool {
 	q, cost := m.queue, len(m.Body)+messageCost
-	return !m.request && (len(q.runs) > 0 || q.resident+cost > s.limits.MemoryBytes/windowShare ||
-		s.resident+cost > s.limits.MemoryBytes/allWindowsShare)
+	return !m.request && (len(q.runs) > 0 || q.resident+cost > s.limits.MemoryBytes/windowShare || cost > s.room())
 }
 
-// spill counts m, which is stored, and lets go of it.
-func (s *State) spill(m *Message) {
+// room is what durable queues may still take in memory; below one for nothing.
+func (s *State) room() int {
+	return s.limits.MemoryBytes/allWindowsShare - s.resident - s.reserved
+}
+
+// spill counts m, which is stored, and lets go of it. Before is the queue's
+// newest message before m. A run never spans one that is not spilled: while the
+// removal of that one is on its way to the disk, a Load would bring it back.
+func (s *State) spill(m *Message, before uint64) {
 	q, at := m.queue, m.ID.Sequence
-	if n := len(q.runs); n > 0 && (q.waiting.tail == nil || q.waiting.tail.ID.Sequence < q.runs[n-1].first) {
+	if n := len(q.runs); n > 0 && q.runs[n-1].last == before {
 		q.runs[n-1].last = at
 	} else {
 		q.runs = append(q.runs, run{at, at})
@@ -110,7 +116,12 @@ func (q *Queue) onDisk() bool {
 
 // spilledAt reports whether a message of this sequence would be on disk alone.
 func (q *Queue) spilledAt(sequence uint64) bool {
-	i, found := slices.BinarySearchFunc(q.runs, sequence, func(r run, at uint64) int {
+	_, found := q.runOf(sequence)
+	return found
+}
+
+func (q *Queue) runOf(sequence uint64) (int, bool) {
+	return slices.BinarySearchFunc(q.runs, sequence, func(r run, at uint64) int {
 		switch {
 		case r.last < at:
 			return -1
@@ -120,41 +131,47 @@ func (q *Queue) spilledAt(sequence uint64) bool {
 			return 0
 		}
 	})
-	return found && i < len(q.runs)
 }
 
 // readAhead asks for the next messages of q when its window runs low and
 // somebody needs them.
 func (s *State) readAhead(q *Queue, fx *Effects) {
-	messages, bytes := q.wants()
-	switch {
-	case q.loading || len(q.runs) == 0:
-		return
+	if q.loading || len(q.runs) == 0 || q.erased > s.synced {
+		return // Fetched or Synced looks again
+	}
+	messages, bytes := s.wants(q)
+	switch r := q.runs[0]; {
 	case messages == 0:
 		s.sweepOn(q, fx)
-		return
-	case q.runs[0].first > s.synced || q.erased > s.synced:
-		return // Synced looks again
+	case r.first <= s.synced: // else Synced looks again
+		q.reserved = messages*messageCost + bytes
+		s.reserved += q.reserved
+		s.load(q, Load{Queue: q.id, From: r.first, To: min(r.last, s.synced), Messages: messages, Bytes: bytes}, fx)
 	}
-	if room := s.limits.MemoryBytes/allWindowsShare - s.resident; room < bytes {
-		bytes = max(1, room) // one message always comes
-	}
-	r := q.runs[0]
-	s.load(q, Load{Queue: q.id, From: r.first, To: min(r.last, s.synced), Messages: messages, Bytes: bytes}, fx)
 }
 
 // wants says how much of q should be loaded now.
-func (q *Queue) wants() (messages, bytes int) {
+func (s *State) wants(q *Queue) (messages, bytes int) {
+	needed := len(q.consumers) > 0 && q.onDisk() || q.overflows()
 	switch {
-	case len(q.runs) == 0:
-		return 0, 0
-	case len(q.consumers) > 0 && (q.onDisk() || q.counts[waiting] <= lowWindow), q.overflows():
-		return loadMessages, loadBytes
+	case needed, len(q.consumers) > 0 && q.counts[waiting] <= lowWindow && q.resident < s.limits.MemoryBytes/windowShare:
+		messages, bytes = loadMessages, loadBytes
 	case q.counts[waiting] == 0:
-		return idleMessages, idleBytes
+		messages, bytes = idleMessages, idleBytes
 	default:
 		return 0, 0
 	}
+	messages, bytes = min(messages, q.spilled), max(1, min(bytes, q.spilledBytes))
+	switch room := s.room(); {
+	case messages*messageCost+bytes <= room:
+	case room >= 2*messageCost:
+		messages, bytes = min(messages, room/2/messageCost), min(bytes, room/2)
+	case needed:
+		messages, bytes = 1, 1 // one message always comes
+	default:
+		return 0, 0
+	}
+	return messages, bytes
 }
 
 func (s *State) load(q *Queue, l Load, fx *Effects) {
@@ -162,26 +179,37 @@ func (s *State) load(q *Queue, l Load, fx *Effects) {
 	fx.Loads = append(fx.Loads, l)
 }
 
+// loaded says that q waits for no Load any more.
+func (s *State) loaded(q *Queue) {
+	s.reserved -= q.reserved
+	q.loading, q.reserved = false, 0
+}
+
 func (op *Fetched) apply(s *State, fx *Effects) error {
 	q := s.stored[op.Load.Queue]
 	if q == nil {
 		return nil // it was destroyed meanwhile
 	}
-	q.loading = false
+	s.loaded(q)
 	if op.Load.Expired != 0 {
 		op.sweep(s, q, fx)
 	} else {
 		op.fill(s, q)
 	}
-	if q.spilled == 0 {
-		q.runs, q.sweepNext = nil, 0
-		s.timers.stop(&q.timer)
-	}
+	s.unspilled(q)
 	if q.overflows() {
 		s.makeRoom(q, 0, 0, fx)
 	}
 	s.dispatch(q, fx)
 	return nil
+}
+
+// unspilled notes that q may have no spilled message any more.
+func (s *State) unspilled(q *Queue) {
+	if q.spilled == 0 {
+		q.runs, q.sweepNext = nil, 0
+		s.timers.stop(&q.timer)
+	}
 }
 
 // fill puts what was loaded into the window.
@@ -228,7 +256,11 @@ func (q *Queue) trim(through uint64) {
 // due looks for expired messages among the spilled ones of q.
 func (q *Queue) due(s *State, fx *Effects) {
 	s.timers.stop(&q.timer)
-	if len(q.runs) > 0 {
+	switch {
+	case len(q.runs) == 0:
+	case q.sweepNext != 0: // it may be past what is due now
+		s.timers.set(&q.timer, s.now.Add(sweepPause), q)
+	default:
 		q.sweepNext, q.sweepEarliest = q.runs[0].first, 0
 		s.readAhead(q, fx)
 	}
@@ -262,16 +294,21 @@ func (op *Fetched) sweep(s *State, q *Queue, fx *Effects) {
 	if op.Earliest != 0 && (q.sweepEarliest == 0 || op.Earliest < q.sweepEarliest) {
 		q.sweepEarliest = op.Earliest
 	}
+	q.sweepNext = op.Through + 1
+	if len(op.Messages) > 0 { // until that is synced nothing is loaded: they would come again
+		s.sequence++
+		q.erased = s.sequence
+		s.awaitSync(q)
+	}
 	for i := range op.Messages {
 		if m := s.pick(q, &op.Messages[i]); m != nil {
 			s.expire(m, fx)
 		}
 	}
-	q.sweepNext = op.Through + 1
 }
 
 // pick brings one spilled message into memory, to be ended at once; nil when it
-// is not spilled. Until that is synced nothing is loaded: it would come again.
+// is not spilled.
 func (s *State) pick(q *Queue, st *Stored) *Message {
 	if !q.spilledAt(st.Sequence) {
 		return nil
@@ -279,10 +316,23 @@ func (s *State) pick(q *Queue, st *Stored) *Message {
 	m := s.restored(q, st)
 	m.seated = true
 	s.put(m, waiting)
-	s.sequence++
-	q.erased = s.sequence
-	s.awaitSync(q)
 	return m
+}
+
+// cut takes one sequence out of q's runs.
+func (q *Queue) cut(sequence uint64) {
+	i, found := q.runOf(sequence)
+	if !found {
+		return
+	}
+	var rest []run
+	if r := q.runs[i]; r.first < sequence {
+		rest = append(rest, run{r.first, sequence - 1})
+	}
+	if r := q.runs[i]; sequence < r.last {
+		rest = append(rest, run{sequence + 1, r.last})
+	}
+	q.runs = slices.Replace(q.runs, i, i+1, rest...)
 }
 
 // overflows reports whether q holds more than it may, and drops its oldest.

@@ -26,10 +26,13 @@ type State struct {
 	timers      timers
 	bytes       int      // bodies in all queues that are in memory
 	resident    int      // what messages of durable queues take in memory
+	reserved    int      // what Loads under way may add to that
 	synced      uint64   // messages up to this sequence are on disk
 	unsynced    []*Queue // for Synced to look at
+	looked      []*Queue // empty: memory that Synced uses again
 	dirt        dirt
 	draining    bool
+	full        string       // why the disk takes nothing new; empty: it does
 	quiet       producerList // producers by silence, longest first
 	trace       Trace
 

@@ -72,8 +72,17 @@ func (q *Queue) Counters() Counters { return q.counters }
 // Consumers are q's consumers, oldest first. They may be read, not kept.
 func (q *Queue) Consumers() []*Consumer { return q.consumers }
 
-// Oldest are the n oldest messages of q, oldest first.
-func (q *Queue) Oldest(n int) []*Message { return q.messages(n) }
+// Oldest are the n oldest messages of q, oldest first; fewer where the next one
+// is on disk alone.
+func (q *Queue) Oldest(n int) []*Message {
+	all := q.messages(n)
+	if len(q.runs) > 0 {
+		if i := slices.IndexFunc(all, func(m *Message) bool { return m.ID.Sequence > q.runs[0].first }); i >= 0 {
+			return all[:i]
+		}
+	}
+	return all
+}
 
 // Owned counts what a session has.
 func (sess *Session) Owned() (temporary, consumers, leases, pending int) {

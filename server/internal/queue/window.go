@@ -41,8 +41,8 @@ func (p *producer) unsaved(ws []Window) []Window {
 	return ws
 }
 
-// restoreWindows takes parts back. Those of one producer come in rising order;
-// producers are taken by their silence, longest first.
+// restoreWindows takes parts back: producers by their silence, longest first, and
+// the parts of each in rising order, so that the window moves as it did.
 func (s *State) restoreWindows(ws []Window) {
 	var producers [][]Window
 	for from := 0; from < len(ws); {
@@ -50,6 +50,7 @@ func (s *State) restoreWindows(ws []Window) {
 		for to < len(ws) && ws[to].Producer == ws[from].Producer {
 			to++
 		}
+		slices.SortFunc(ws[from:to], func(a, b Window) int { return cmp.Compare(a.Part, b.Part) })
 		producers = append(producers, ws[from:to])
 		from = to
 	}
