@@ -20,7 +20,9 @@ const (
 // InboxHandler is what an inbox calls back, under the same rules as
 // SubscriptionHandler.
 type InboxHandler struct {
-	// Deliver takes a reply, or a failure. It is acked by the inbox. Required.
+	// Deliver takes a reply, or a failure. It is acked by the inbox. After a crash
+	// of the switch a request may be answered a second time: whoever keeps no table
+	// of what it waits for counts on that. Required.
 	Deliver func(*Delivery)
 	// Refused says that the switch did not take a request, or has lost it.
 	// Required.
