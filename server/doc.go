@@ -18,6 +18,6 @@
 //	defer srv.Close()
 //	c, err := client.New(client.Config{Conn: srv.InProcess()})
 //
-// What is durable when: nothing yet outlives the process; sessions and messages
-// end with it.
+// What is durable when: with Config.DataDir, what is answered is on disk; see
+// docs/durability.md. Without it everything ends with the process.
 package server

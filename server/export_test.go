@@ -7,8 +7,11 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
 	"github.com/d3b0a776/switch/server/internal/engine"
+	"github.com/d3b0a776/switch/server/internal/store"
 )
 
 // What tests may see of the inside.
@@ -19,6 +22,16 @@ func (s *Server) Check() error {
 	s.engine.Begin(&tx)
 	defer tx.End()
 	return tx.State().Check()
+}
+
+// OpenOn is Open with the store in another file system.
+func OpenOn(fs vfs.FS, cfg Config) (*Server, error) {
+	return open(cfg, func(_ string, c engine.Config) (e *engine.Engine, err error) {
+		if c.Disk, err = store.Open("data", store.Options{FS: fs}); err != nil {
+			return nil, err
+		}
+		return engine.New(c)
+	})
 }
 
 // Dial opens one more in-process connection.
@@ -54,6 +67,9 @@ func (s *Server) Links() int {
 	defer tx.End()
 	return len(s.links)
 }
+
+// FailStore does what a failure of the store does.
+func (s *Server) FailStore(err error) { s.storeFailed(err) }
 
 // ErrorRow is one row of the error table.
 type ErrorRow struct {

@@ -108,12 +108,14 @@ func New(cfg Config) *Server {
 // ended. It does not listen yet. An error says what is wrong with the directory:
 // another process uses it, it is not a switch's, or of another version, or
 // corrupt.
-func Open(cfg Config) (*Server, error) {
+func Open(cfg Config) (*Server, error) { return open(cfg, engine.Open) }
+
+func open(cfg Config, start func(dir string, c engine.Config) (*engine.Engine, error)) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{config: cfg, log: cfg.Logger, links: map[queue.SessionID]*link{}, stopping: make(chan struct{}),
 		serveErr: make(chan error, 1)}
 	s.grpc, s.health = newGRPC(s, cfg)
-	e, err := engine.Open(cfg.DataDir, engine.Config{
+	e, err := start(cfg.DataDir, engine.Config{
 		Limits: queue.Limits{
 			PayloadBytes: cfg.MaxPayload,
 			MemoryBytes:  cfg.MemoryBudget,

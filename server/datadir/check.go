@@ -1,6 +1,11 @@
 package datadir
 
-import "github.com/d3b0a776/switch/server/internal/store"
+import (
+	"errors"
+	"strings"
+
+	"github.com/d3b0a776/switch/server/internal/store"
+)
 
 // A Report is what Check has found.
 type Report struct {
@@ -19,11 +24,15 @@ type Report struct {
 func (r *Report) Good() bool { return len(r.Problems) == 0 }
 
 // Check reads all of a data directory, down to the checksum of each block, and
-// says whether the records are whole and fit together. A directory that can't be
-// opened at all is an error. Progress, if not nil, is told how many bytes of the
+// says whether the records are whole and fit together. A directory that is in use,
+// or is none of a switch, is an error. Progress, if not nil, is told how many bytes of the
 // work are done; the total is an estimate, and grows.
 func Check(dir string, progress func(done, total uint64)) (*Report, error) {
 	r, err := store.Check(dir, store.Options{}, progress)
+	if errors.Is(err, store.ErrCorrupt) {
+		text, _, _ := strings.Cut(err.Error(), "\n") // what follows says it again
+		return &Report{Problems: []string{text}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -8,12 +8,12 @@
 //
 //	# what it breaks
 //	file PATH
-//	< the line as it stands, without its indentation
-//	> the line instead
+//	< the text as it stands; \n and \t are what they are in Go
+//	> the text instead; may be empty
 //	test go test's arguments
 //
-// A file and its < and > may come several times. A < must match exactly one
-// line of the file, so that the list grows old loudly.
+// A file and its < and > may come several times. A < must be in the file exactly
+// once, so that the list grows old loudly.
 package main
 
 import (
@@ -112,9 +112,9 @@ func parse(text string) (ms []mistake, err error) {
 		case word == "file":
 			file = rest
 		case word == "<":
-			before = rest
+			before = unescape(rest)
 		case word == ">":
-			m.edits = append(m.edits, edit{file, before, rest})
+			m.edits = append(m.edits, edit{file, before, unescape(rest)})
 		case word == "test":
 			m.test = strings.Fields(rest)
 		default:
@@ -196,19 +196,11 @@ func (m *mistake) plant(dir string, verbose bool) (how string, err error) {
 }
 
 func (e *edit) apply(text string) (string, error) {
-	lines := strings.Split(text, "\n")
-	found := -1
-	for i, line := range lines {
-		if strings.TrimSpace(line) == strings.TrimSpace(e.before) {
-			if found >= 0 {
-				return "", fmt.Errorf("%s has the line %q twice", e.file, e.before)
-			}
-			found = i
-		}
+	if n := strings.Count(text, e.before); n != 1 {
+		return "", fmt.Errorf("%s has %q %d times", e.file, e.before, n)
 	}
-	if found < 0 {
-		return "", fmt.Errorf("%s has no line %q", e.file, e.before)
-	}
-	lines[found] = e.after
-	return strings.Join(lines, "\n"), nil
+	return strings.Replace(text, e.before, e.after, 1), nil
 }
+
+// unescape reads \n and \t.
+func unescape(s string) string { return strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(s) }

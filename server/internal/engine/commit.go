@@ -15,10 +15,10 @@ const (
 	// laziness is how long a change may wait that nobody waits for. Losing it
 	// costs a redelivery, or a client its session.
 	laziness = 50 * time.Millisecond
-	// StallWarning is when a sync is said to be slow, StallBound when the disk is
-	// given up: callers have given up long before.
+	// StallWarning is when a sync is said to be slow.
 	StallWarning = time.Second
-	StallBound   = 30 * time.Second
+	// StallBound is when the disk is given up: callers have given up long before.
+	StallBound = 30 * time.Second
 	// committers is how many goroutines take turns: while one releases what
 	// waited for its batch, the next one syncs.
 	committers = 2

@@ -15,5 +15,7 @@
 // removal of acked messages, goes with the next batch, or by itself a moment
 // later.
 //
-// A failure of the disk ends the engine: no operation is answered any more.
+// A failure of the disk ends the engine: no operation is answered any more. A disk
+// that is merely nearly full does not: space.go keeps a reserve, and has the core
+// refuse what is new. backup.go copies the store while all of that goes on.
 package engine

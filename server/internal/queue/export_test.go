@@ -34,7 +34,7 @@ func (s *State) Fits(q *Queue, bytes int) bool {
 	return q.resident+bytes+messageCost <= s.limits.MemoryBytes/windowShare && bytes+messageCost <= s.room()
 }
 
-// Spilled counts the messages of q that are on disk alone.
+// SpilledCount counts the messages of q that are on disk alone.
 func (q *Queue) SpilledCount() int { return q.spilled }
 
 // DurableHalf prints what of the state a store brings back. What is on disk

@@ -166,7 +166,7 @@ type Cancel struct {
 type Purge struct {
 	Queue  string
 	IDs    []ID
-	Stored []Stored // those of IDs that were on disk alone
+	Stored []Stored // those of IDs that are Queue.Spilled, read after that; what has left since is ignored
 }
 
 // Tick does what is due: leases and messages end, delays pass, sessions end.

@@ -12,7 +12,8 @@ type Batch struct {
 	b       *pebble.Batch
 	keys    [2][maxKeySize]byte
 	scratch []byte
-	ranges  int // range deletions in the batch
+	ranges  int   // range deletions in the batch
+	deleted int64 // bytes of messages that the batch deletes
 }
 
 // maxScratch is how many bytes of room for small values a batch keeps when it is
@@ -75,6 +76,7 @@ func (b *Batch) PutMessage(m *Message) {
 func (b *Batch) DeleteMessage(m *Message) {
 	head := appendHead(b.value(), m)
 	b.scratch = head
+	b.deleted += int64(len(head) + len(m.Body))
 	op := b.b.DeleteSizedDeferred(sizePlace, uint32(len(head)+len(m.Body)))
 	appendPlace(op.Key[:0], familyMessage, m.Queue, m.Sequence)
 	must(op.Finish())
@@ -169,7 +171,7 @@ func (b *Batch) Commit() error {
 		return err // it may be in use by what was stopped
 	}
 	b.b.Reset()
-	b.ranges = 0
+	b.ranges, b.deleted = 0, 0
 	d.batches.Put(b)
 	return nil
 }
@@ -180,8 +182,11 @@ func (b *Batch) apply() error {
 	}
 	// Every reader sorts the range deletions of a memtable anew after each new
 	// one. In a table they are sorted, so there must not be too many before.
-	if b.ranges > 0 && b.d.ranges.Add(int64(b.ranges)) > flushEvery {
+	// And what is deleted is given back only once its deletion is in a table: those
+	// of a memtable may stand for gigabytes.
+	if b.ranges > 0 && b.d.ranges.Add(int64(b.ranges)) > flushEvery || b.deleted > 0 && b.d.deleted.Add(b.deleted) > flushDeleted {
 		b.d.ranges.Store(0)
+		b.d.deleted.Store(0)
 		_, err := b.d.db.AsyncFlush()
 		return err
 	}

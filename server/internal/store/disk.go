@@ -49,6 +49,8 @@ type Disk struct {
 	batches sync.Pool
 	// ranges counts range deletions since the last forced flush; see flushEvery.
 	ranges atomic.Int64
+	// deleted is the bytes of messages that were deleted since then.
+	deleted atomic.Int64
 
 	closing sync.Once
 	closed  atomic.Bool

@@ -26,9 +26,10 @@ const (
 	cacheSize     = 96 << 20
 	blockSize     = 32 << 10 // messages are read in order, many at a time
 	indexSize     = 256 << 10
-	maxOpenFiles  = 500     // 10 million messages of 1 KiB are some 300 tables
-	maxManifest   = 8 << 20 // is read at the start
-	flushEvery    = 1000    // range deletions; see Batch.Commit
+	maxOpenFiles  = 500      // 10 million messages of 1 KiB are some 300 tables
+	maxManifest   = 8 << 20  // is read at the start
+	flushEvery    = 1000     // range deletions; see Batch.Commit
+	flushDeleted  = 64 << 20 // the same
 	rangesFlushed = 10 * time.Second
 	slowDisk      = 5 * time.Second // a call that takes longer is logged
 )
