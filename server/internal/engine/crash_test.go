@@ -275,6 +275,9 @@ func (a *actor) churn() {
 
 // recover starts a switch on what a crash has left.
 func (w *work) recover(c crash) {
+	if w.Failed() {
+		return // one is enough, and some take long to fail
+	}
 	fail := func(format string, args ...any) {
 		w.Errorf("after a crash at %s: %s", c.how, fmt.Sprintf(format, args...))
 	}
