@@ -113,6 +113,7 @@ func (b *Batch) PutQueue(q *Queue) {
 // PutStat stores what a queue's messages amount to.
 func (b *Batch) PutStat(queue uint64, s Stat) {
 	b.put(appendID(b.key(), familyStat, queue), appendStat(b.value(), s))
+	b.d.reclaim.set(queue, s)
 }
 
 // DeleteQueue deletes a queue with everything in it.
@@ -120,6 +121,7 @@ func (b *Batch) DeleteQueue(queue uint64) {
 	b.delete(appendID(b.key(), familyQueue, queue))
 	b.delete(appendID(b.key(), familyStat, queue))
 	b.DeleteMessages(queue, 0, 1<<64-1)
+	b.d.reclaim.set(queue, Stat{})
 }
 
 // PutSession stores a session.
@@ -184,6 +186,9 @@ func (b *Batch) apply() error {
 	// one. In a table they are sorted, so there must not be too many before.
 	// And what is deleted is given back only once its deletion is in a table: those
 	// of a memtable may stand for gigabytes.
+	if b.ranges > 0 || b.deleted > 0 {
+		b.d.reclaim.note()
+	}
 	if b.ranges > 0 && b.d.ranges.Add(int64(b.ranges)) > flushEvery || b.deleted > 0 && b.d.deleted.Add(b.deleted) > flushDeleted {
 		b.d.ranges.Store(0)
 		b.d.deleted.Store(0)

@@ -25,6 +25,11 @@ func (d *Disk) Start(now time.Time) (Start, error) {
 	if err := d.begin(&r, uint64(now.UnixMilli())); err != nil {
 		return Start{}, fmt.Errorf("begin an epoch of the store in %q: %w", d.dir, err)
 	}
+	d.startReclaiming()
+	for queue, stat := range r.s.Stats {
+		d.reclaim.set(queue, stat)
+	}
+	d.reclaim.note() // what an earlier life has deleted
 	return r.s, nil
 }
 

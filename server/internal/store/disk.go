@@ -51,6 +51,7 @@ type Disk struct {
 	ranges atomic.Int64
 	// deleted is the bytes of messages that were deleted since then.
 	deleted atomic.Int64
+	reclaim reclaimer
 
 	closing sync.Once
 	closed  atomic.Bool
@@ -201,6 +202,10 @@ func (d *Disk) Close() error {
 	d.closing.Do(func() {
 		d.closed.Store(true)
 		d.guard.stop()
+		if d.reclaim.stop != nil {
+			d.reclaim.stop()
+			d.reclaim.loop.Wait()
+		}
 		d.closeTo = d.guard.run(d.db.Close)
 		if d.guard.failure() == nil {
 			d.closeTo = errors.Join(d.closeTo, d.release())
