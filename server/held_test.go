@@ -96,8 +96,13 @@ func TestHeld(t *testing.T) {
 				{"Destroy", func() { must[*pb.DestroyResponse](p, &pb.DestroyRequest{Queue: "new"}) }},
 				{"Ack with sync", func() { must[*pb.AckResponse](other, &pb.AckRequest{Leases: leasesOf(done), Sync: true}) }},
 				{"a delivery", func() {
-					go p.send("q", "y") // answered while w waits for it
+					sent := make(chan struct{})
+					go func() { // received below
+						defer close(sent)
+						p.send("q", "y")
+					}()
 					w.gets("x", "y")
+					<-sent
 				}},
 			} {
 				answered := make(chan struct{})

@@ -46,8 +46,8 @@ func (sh *shell) dump(c *cli.Context) error {
 	var last error
 	for r, err := range datadir.Dump(words[0]) {
 		switch {
-		case c.Context.Err() != nil:
-			return c.Context.Err()
+		case c.Err() != nil:
+			return c.Err()
 		case err != nil:
 			bad++
 			if last = err; bad > 1 { // the first and only one may be that there is nothing to read

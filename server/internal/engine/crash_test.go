@@ -74,9 +74,10 @@ type work struct {
 	recovered int
 	off       atomic.Bool
 
-	mu    sync.Mutex // held while a crash is taken, and when a fate changes
-	fates map[string]*fate
-	left  chan crash
+	mu       sync.Mutex // held while a crash is taken, and when a fate changes
+	survival *rand.Rand
+	fates    map[string]*fate
+	left     chan crash
 }
 
 // crash is what one leaves.
@@ -88,7 +89,8 @@ type crash struct {
 
 func newWork(t *testing.T, seed uint64, every int) *work {
 	return &work{T: t, rng: rand.New(rand.NewPCG(seed, 1)), every: every, fs: vfs.NewCrashableMem(),
-		fates: map[string]*fate{}, left: make(chan crash, 100_000)}
+		survival: rand.New(rand.NewPCG(seed, 3)),
+		fates:    map[string]*fate{}, left: make(chan crash, 100_000)}
 }
 
 const producers = 4
@@ -157,7 +159,7 @@ func (w *work) crash(op errorfs.Op) {
 		fates[body] = *f
 	}
 	for _, percent := range []int{0, 50, 100} {
-		fs := w.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: w.rng})
+		fs := w.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: w.survival})
 		w.left <- crash{fs, fmt.Sprintf("call %d (%v %s), %d %% of what was not synced", w.calls.Load(), op.Kind, op.Path, percent), fates}
 	}
 }
