@@ -64,6 +64,8 @@ func TestRandomOperations(t *testing.T) {
 	seed, each := rand.Uint64(), operations/len(settings)
 	if testing.Short() {
 		each /= 20
+	} else if raced { // the core has one goroutine
+		each /= 10
 	}
 	whole := !testing.Short()
 	if env := os.Getenv("SWITCH_SEED"); env != "" {

@@ -1,0 +1,6 @@
+//go:build race
+
+package engine_test
+
+// raced says that the race detector watches, which takes five times as long.
+const raced = true
