@@ -184,6 +184,8 @@ func (sh *shell) wordCandidates(ctx context.Context, app *cli.App, verb *cli.Com
 			out = append(out, candidate{s, ""})
 		}
 		return out
+	case verb.Name == "bench":
+		return []candidate{{benchRPC, "measure calls"}, {benchSend, "measure sends"}, {benchPipe, "measure from send to delivery"}}
 	case verb.Name == "help":
 		return verbCandidates(app)
 	case strings.Contains(verb.ArgsUsage, "QUEUE"):

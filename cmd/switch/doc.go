@@ -28,7 +28,7 @@
 //	                          dump
 //	table, json, jsonl, raw   list, peek
 //	raw, json, jsonl          call, recv
-//	table, json               version
+//	table, json               version, bench
 //
 // table is for people. On a terminal its columns are aligned under a head and cut
 // to what there is room for; off it there is no head, one tab between columns,
