@@ -34,18 +34,33 @@ type adminService struct {
 
 // look reads the state under the engine's lock, or changes it. What it answers
 // is on disk by then, if it is to be.
-func look[Res any](ctx context.Context, s *Server, read func(*engine.Tx) (Res, error)) (res Res, err error) {
+func look[Res any](ctx context.Context, s *Server, read func(*engine.Tx) (Res, error)) (Res, error) {
+	var wait *engine.Ticket
+	res, err := glance(ctx, s, func(tx *engine.Tx) (Res, error) {
+		res, err := read(tx)
+		wait = tx.TicketForAll()
+		return res, err
+	})
+	if err != nil {
+		return res, err
+	}
+	if err := wait.Wait(ctx); err != nil {
+		var none Res
+		return none, s.status(err)
+	}
+	return res, nil
+}
+
+// glance reads the state as it is, and be it lost in a moment.
+func glance[Res any](ctx context.Context, s *Server, read func(*engine.Tx) (Res, error)) (Res, error) {
 	var none Res
 	if _, err := s.principal(ctx); err != nil {
 		return none, s.status(err)
 	}
-	res, wait, err := underLock(s, func(tx *engine.Tx) (Res, *engine.Ticket, error) {
-		res, err := read(tx)
-		return res, tx.TicketForAll(), err
-	})
-	if err == nil {
-		err = wait.Wait(ctx)
-	}
+	var tx engine.Tx
+	s.engine.Begin(&tx)
+	defer tx.End()
+	res, err := read(&tx)
 	if err != nil {
 		return none, s.status(err)
 	}

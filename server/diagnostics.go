@@ -17,9 +17,10 @@ const (
 	prefixBytes      = 48     // of a body in a diagnosis
 )
 
-// Diagnostics says who waits on whom, from the leases themselves.
+// Diagnostics says who waits on whom, from the leases themselves. It does not
+// wait for the disk: that may be what is to be diagnosed.
 func (a *adminService) Diagnostics(ctx context.Context, req *pb.DiagnosticsRequest) (*pb.DiagnosticsResponse, error) {
-	return look(ctx, a.s, func(tx *engine.Tx) (*pb.DiagnosticsResponse, error) {
+	return glance(ctx, a.s, func(tx *engine.Tx) (*pb.DiagnosticsResponse, error) {
 		limit, err := bounded("messages_per_queue", req.GetMessagesPerQueue(), defaultDiagnosed, maxDiagnosed)
 		if err != nil {
 			return nil, err

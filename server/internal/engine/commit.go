@@ -217,7 +217,7 @@ func (tx *Tx) Ticket() *Ticket {
 // of it is synced.
 func (tx *Tx) TicketForAll() *Ticket {
 	p := &tx.e.pending
-	if tx.e.disk == nil || !p.must && p.synced+1 == p.number {
+	if tx.e.disk == nil || p.synced+1 == p.number && p.batch.Empty() && !tx.e.state.HasUnsaved() {
 		return nil
 	}
 	return tx.ticket()
