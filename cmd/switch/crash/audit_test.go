@@ -1,6 +1,7 @@
 package crash_test
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,10 @@ func audit(t *testing.T, queue string, events []event) {
 	for _, e := range events {
 		a.note(e)
 	}
+	// A consumer hears of one delivery after the other: its events end in that
+	// order, whenever it began to wait for them.
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.ret, b.ret) })
 	for i, e := range events {
 		if broken := a.check(e); broken != "" {
 			t.Errorf("queue %s: %s:%s", queue, broken, list(around(events, i, e.key)))
