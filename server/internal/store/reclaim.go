@@ -18,8 +18,11 @@ const (
 	// about once for each time that the store halves.
 	reclaimSlack  = 64 << 20
 	reclaimFactor = 2
-	// liveCost is what a message takes beside its body, about, in bytes.
-	liveCost = 128
+	// liveCost is what a message takes beside its body, about, in bytes. Large
+	// headers take more: then a merge wins little, and the next one waits twice as
+	// long, up to lazyReclaim.
+	liveCost    = 128
+	lazyReclaim = 10 * time.Minute
 )
 
 // reclaimer counts what lives.
@@ -31,7 +34,6 @@ type reclaimer struct {
 	mu      sync.Mutex // guards what is below
 	queues  map[uint64]int64
 	live    int64 // bytes in all queues
-	extra   int64 // that the last merge has found beyond live: headers, and the like
 	deleted bool  // something was deleted since the last merge
 }
 
@@ -45,9 +47,10 @@ func (d *Disk) startReclaiming() {
 func (d *Disk) reclaiming() {
 	r := &d.reclaim
 	defer r.loop.Done()
-	tick := time.NewTicker(reclaimEvery)
+	pause := reclaimEvery
+	tick := time.NewTimer(pause)
 	defer tick.Stop()
-	for {
+	for ; ; tick.Reset(pause) {
 		select {
 		case <-tick.C:
 		case <-r.ctx.Done():
@@ -55,7 +58,7 @@ func (d *Disk) reclaiming() {
 		case <-d.guard.failed:
 			return
 		}
-		if r.wasteful(d.tables) {
+		if before := d.tables(); r.wasteful(before) {
 			// Its only error but a failure is that it was stopped.
 			_ = d.guard.run(func() error {
 				err := d.db.Compact(r.ctx, []byte{familyRequest}, []byte{familyMessage + 1}, false)
@@ -64,7 +67,10 @@ func (d *Disk) reclaiming() {
 				}
 				return err
 			})
-			r.merged(d.tables())
+			if pause *= 2; d.tables() < before/4*3 {
+				pause = reclaimEvery
+			}
+			pause = min(pause, lazyReclaim)
 		}
 	}
 }
@@ -76,21 +82,14 @@ func (d *Disk) tables() int64 {
 }
 
 // wasteful reports whether the tables hold much that is dead.
-func (r *reclaimer) wasteful(tables func() int64) bool {
+func (r *reclaimer) wasteful(tables int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.deleted || tables() <= reclaimFactor*(r.live+r.extra)+reclaimSlack {
+	if !r.deleted || tables <= reclaimFactor*r.live+reclaimSlack {
 		return false
 	}
 	r.deleted = false
 	return true
-}
-
-// merged notes how much the tables hold when nothing is dead.
-func (r *reclaimer) merged(tables int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.extra = max(0, tables-r.live)
 }
 
 // set notes what lives in a queue.
