@@ -30,6 +30,7 @@ type reclaimer struct {
 	ctx  context.Context // ends with the store
 	stop context.CancelFunc
 	loop sync.WaitGroup
+	once sync.Once // tests begin several lives on one Disk
 
 	mu      sync.Mutex // guards what is below
 	queues  map[uint64]int64
@@ -39,9 +40,11 @@ type reclaimer struct {
 
 func (d *Disk) startReclaiming() {
 	r := &d.reclaim
-	r.ctx, r.stop = context.WithCancel(context.Background())
-	r.loop.Add(1)
-	go d.reclaiming() // until Close, which waits
+	r.once.Do(func() {
+		r.ctx, r.stop = context.WithCancel(context.Background())
+		r.loop.Add(1)
+		go d.reclaiming() // until Close, which waits
+	})
 }
 
 func (d *Disk) reclaiming() {
