@@ -133,7 +133,9 @@ func explain(vf vfs.FS, dir string, err error) error {
 	if strings.Contains(err.Error(), "comparer name from") {
 		return fmt.Errorf("the directory holds %w: a Pebble database of another program; give another directory: %w", ErrFormat, err)
 	}
-	if strings.Contains(err.Error(), "from file") { // what it compares with the options
+	// It compares the OPTIONS file, which has no checksum, with what we ask for: we
+	// never ask for a directory of logs elsewhere.
+	if strings.Contains(err.Error(), "from file") || errors.As(err, new(pebble.ErrMissingWALRecoveryDir)) {
 		return fmt.Errorf("its OPTIONS file is %w: %w", ErrCorrupt, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) { // a file that the others mention
