@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"runtime"
 
 	"google.golang.org/protobuf/proto"
 
@@ -145,18 +146,29 @@ func (c *Client) enter(ctx context.Context) error {
 // exit unlocks c.mu and sees to it that what was appended is sent: by the
 // session loop, if it is at work on a stream message, else here.
 func (c *Client) exit() {
-	mine := c.stream != nil && !c.receiving.Load()
+	mine := c.takeFlushLocked()
 	c.mu.Unlock()
 	if mine {
-		c.flushSoon()
+		runtime.Gosched() // others may append first
+		c.flush()
 	}
+}
+
+// takeFlushLocked reports whether the caller is to see to a flush: nobody else is
+// on the way to one.
+func (c *Client) takeFlushLocked() bool {
+	mine := c.stream != nil && !c.flushing && !c.receiving.Load()
+	if mine {
+		c.flushing = true
+	}
+	return mine
 }
 
 // leave frees the lock after a verb that nobody waits for. The flusher takes
 // along what comes in the next moment: handlers that end together share a stream
 // message, and none of them yields for it.
 func (c *Client) leave() {
-	mine := c.stream != nil && !c.receiving.Load()
+	mine := c.takeFlushLocked()
 	c.mu.Unlock()
 	if mine {
 		c.kickFlusher()

@@ -181,17 +181,16 @@ func (x *chaos) produce(ctx context.Context, producer, n int) {
 }
 
 func (x *chaos) call(ctx context.Context, n int) {
-	inbox, err := x.c.OpenInbox(ctx, client.InboxHandler{
-		Deliver: func(d *client.Delivery) { x.note(x.answered, d.CorrelationID) },
-		Refused: func(id string, err error) { x.problem(fmt.Errorf("request %s: %w", id, err)) },
-		Lost:    x.problem,
-	})
+	inbox, err := x.c.OpenInbox()
 	if err != nil {
 		x.Error(err)
 		return
 	}
 	for i := range n {
-		x.problem(inbox.Request(ctx, "calls", client.Message{CorrelationID: strconv.Itoa(i), Body: []byte("body")}))
+		x.problem(inbox.Request(ctx, "calls", client.Message{CorrelationID: strconv.Itoa(i), Body: []byte("body")}, pendingFuncs{
+			strconv.Itoa(i), func(d *client.Delivery) { x.note(x.answered, d.CorrelationID) },
+			func(id string, err error) { x.problem(fmt.Errorf("request %s: %w", id, err)) },
+		}))
 		if i%10 == 0 {
 			time.Sleep(10 * time.Millisecond)
 		}

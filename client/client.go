@@ -93,18 +93,19 @@ type Client struct {
 
 	receiving atomic.Bool // the session loop is at work, and will flush
 
-	mu      sync.Mutex // guards what is below
-	started bool       // the loops run
-	shut    error      // why no verb enters any more
-	stream  *stream    // nil while there is none that is logged in
-	token   string     // the session's; empty when there is none
-	epoch   uint64     // the session's number; deliveries of an earlier one are void
-	limits  limits
-	out     outbox
-	logins  []*call         // who waits for a login
-	roomy   chan struct{}   // closed when a verb may enter; nil while nobody waits
-	subs    []*Subscription // that a new session makes again
-	inboxes []*Inbox
+	mu       sync.Mutex // guards what is below
+	started  bool       // the loops run
+	shut     error      // why no verb enters any more
+	stream   *stream    // nil while there is none that is logged in
+	flushing bool       // somebody is on the way to flush, and takes along what is appended meanwhile
+	token    string     // the session's; empty when there is none
+	epoch    uint64     // the session's number; deliveries of an earlier one are void
+	limits   limits
+	out      outbox
+	logins   []*call         // who waits for a login
+	roomy    chan struct{}   // closed when a verb may enter; nil while nobody waits
+	subs     []*Subscription // that a new session makes again
+	inboxes  []*Inbox
 }
 
 // limits is what the switch said at Login.

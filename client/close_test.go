@@ -82,13 +82,13 @@ func TestCloseDoesNotWaitForADeafSwitch(t *testing.T) {
 
 func TestCloseBeforeAnything(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
-		inbox, err := w.c.OpenInbox(t.Context(), client.InboxHandler{Deliver: func(*client.Delivery) {}, Refused: func(string, error) {}})
+		inbox, err := w.c.OpenInbox()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := w.c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, inbox.Request(t.Context(), "q", client.Message{CorrelationID: "1"}), client.ErrClosed, codes.Canceled)
+		wantError(t, inbox.Request(t.Context(), "q", client.Message{CorrelationID: "1"}, pendingFuncs{}), client.ErrClosed, codes.Canceled)
 	})
 }

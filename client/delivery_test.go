@@ -108,14 +108,12 @@ func TestFailureTravels(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		w.create("q")
 		got := make(chan *client.Failure, 1)
-		inbox, err := w.c.OpenInbox(t.Context(), client.InboxHandler{
-			Deliver: func(d *client.Delivery) { got <- d.Failure },
-			Refused: func(_ string, err error) { t.Error(err) },
-		})
+		inbox, err := w.c.OpenInbox()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := inbox.Request(t.Context(), "q", client.Message{CorrelationID: "1"}); err != nil {
+		pending := pendingFuncs{"1", func(d *client.Delivery) { got <- d.Failure }, func(_ string, err error) { t.Error(err) }}
+		if err := inbox.Request(t.Context(), "q", client.Message{CorrelationID: "1"}, pending); err != nil {
 			t.Fatal(err)
 		}
 		detail, err := anypb.New(durationpb.New(time.Second))

@@ -14,7 +14,7 @@
 // All methods are safe for concurrent use. What takes a context waits for the
 // switch's word, and while the client reconnects for that, until the context
 // ends. What takes none (Ack, Reply, ReplyFailure) never waits. Callbacks
-// (SubscriptionHandler, InboxHandler) come one at a time from the session loop:
+// (SubscriptionHandler, Pending) come one at a time from the session loop:
 // they may do what never waits, and no more.
 //
 // # The session
@@ -43,7 +43,8 @@
 //   - Subscriptions are made again. They end if the switch refuses that.
 //   - What is done with deliveries of the old session fails with ErrSessionLost:
 //     the switch delivers them again.
-//   - Inboxes are lost, and their requests with them; see InboxHandler.Lost.
+//   - Inboxes are lost, and their requests with them; see Pending.Lost. The next
+//     Request makes a fresh one.
 //
 // Verbs fail at once with ErrUnreachable when there is no session to wait for
 // and no switch to begin one with, and when the grace has passed without a

@@ -17,40 +17,29 @@ const (
 	inboxCreditBytes = 1 << 40
 )
 
-// InboxHandler is what an inbox calls back, under the same rules as
-// SubscriptionHandler.
-type InboxHandler struct {
-	// Deliver takes a reply, or a failure. It is acked by the inbox. After a crash
-	// of the switch a request may be answered a second time: whoever keeps no table
-	// of what it waits for counts on that. Required.
-	Deliver func(*Delivery)
-	// Refused says that the switch did not take a request, or has lost it.
-	// Required.
-	Refused func(correlationID string, err error)
-	// Lost says that the session and the inbox are gone: every request that was
-	// sent is lost. The next Request makes a fresh inbox. Refused follows for each
-	// of those requests. May be nil.
-	Lost func(err error)
-	// Missing comes after a resume, when all replies that the switch had kept were
-	// delivered again: those requests for which pending is false, and that have no
-	// reply, are lost. Refused follows for each of them. May be nil.
-	Missing func(pending func(correlationID string) bool)
+// Pending is told what becomes of a request: one of its methods is called, once,
+// unless the request is cancelled before. The calls come under the same rules as
+// those of SubscriptionHandler.
+type Pending interface {
+	// Answered takes the reply, or a failure. The inbox acks it.
+	Answered(*Delivery)
+	// Lost says that no reply will come: the switch did not take the request, or
+	// has lost it, alone or with the session; or the inbox was closed.
+	Lost(error)
 }
 
 // Inbox is a temporary reply queue and the requests that wait for its replies.
 // It survives reconnects, and is made anew after the loss of a session.
 type Inbox struct {
-	// Set at construction.
-	client  *Client
-	handler InboxHandler
+	client *Client // set at construction
 
 	// Guarded by Client.mu.
-	queue   string            // empty: there is none
-	sub     *Subscription     // of queue
-	opening chan struct{}     // closed when the attempt to make one is over; nil while none is made
-	openErr error             // of the last attempt
-	waiting map[string]uint64 // requests without a reply: correlation id to tag
-	doubted []string          // of those, what the switch may have lost
+	queue   string             // empty: there is none
+	sub     *Subscription      // of queue
+	opening chan struct{}      // closed when the attempt to make one is over; nil while none is made
+	openErr error              // of the last attempt
+	waiting map[string]request // without a reply, by correlation id
+	doubted []string           // of those, what the switch may have lost
 	closed  bool
 
 	// Acks, guarded by Client.mu.
@@ -61,19 +50,19 @@ type Inbox struct {
 	armed   bool
 	seen    bool // there was something to ack when it was armed, or none since
 
-	// The session loop's own: what came in this stream message.
-	fresh      []string
-	freshBytes int
-	freshLease uint64
+	fresh []*Delivery // the session loop's own: what came in this stream message
+}
+
+// A request waits for its reply.
+type request struct {
+	tag  uint64 // of its frame
+	told Pending
 }
 
 // OpenInbox makes an inbox. It does no I/O: the queue is made with the first
 // Request.
-func (c *Client) OpenInbox(_ context.Context, h InboxHandler) (*Inbox, error) {
-	if h.Deliver == nil || h.Refused == nil {
-		return nil, invalid("the handler of an inbox needs Deliver and Refused")
-	}
-	i := &Inbox{client: c, handler: h, waiting: map[string]uint64{}}
+func (c *Client) OpenInbox() (*Inbox, error) {
+	i := &Inbox{client: c, waiting: map[string]request{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shut != nil {
@@ -85,11 +74,15 @@ func (c *Client) OpenInbox(_ context.Context, h InboxHandler) (*Inbox, error) {
 
 // Request sends a request whose reply comes to the inbox. It returns when the
 // request is on its way; while the client reconnects it may wait. m needs a
-// CorrelationID that is unique in the inbox; ReplyTo is the inbox's.
-func (i *Inbox) Request(ctx context.Context, queue string, m Message) error {
+// CorrelationID that no other request of the inbox has while it waits; ReplyTo is
+// the inbox's. After an error, p is not called.
+func (i *Inbox) Request(ctx context.Context, queue string, m Message, p Pending) error {
 	c := i.client
-	if m.CorrelationID == "" {
+	switch {
+	case m.CorrelationID == "":
 		return invalid("a request to queue %q needs a correlation id", queue)
+	case p == nil:
+		return invalid("nobody waits for the reply to request %q; use Send", m.CorrelationID)
 	}
 	k := c.sendCall() // for its memory
 	defer func() {
@@ -102,12 +95,16 @@ func (i *Inbox) Request(ctx context.Context, queue string, m Message) error {
 	if err := i.enter(ctx); err != nil {
 		return err
 	}
+	if _, inUse := i.waiting[m.CorrelationID]; inUse {
+		c.mu.Unlock()
+		return invalid("a request with correlation id %q waits already; use another", m.CorrelationID)
+	}
 	k.send.ReplyTo = i.queue
 	if m.Sequence == 0 {
 		k.send.Sequence = c.out.nextSequence()
 	}
 	c.out.addSend(&k.send, true, slot{inbox: i, id: m.CorrelationID, sequence: c.ownSequence(&k.send)})
-	i.waiting[m.CorrelationID] = c.out.tag
+	i.waiting[m.CorrelationID] = request{c.out.tag, p}
 	c.exit()
 	return nil
 }
@@ -171,7 +168,7 @@ func (i *Inbox) created(a answer) {
 	c := i.client
 	s := &Subscription{client: c, queue: a.reply.(*pb.CreateResponse).GetQueue(), inbox: i,
 		options: ConsumeOptions{Credit: inboxCredit, CreditBytes: inboxCreditBytes},
-		handler: SubscriptionHandler{Deliver: i.handler.Deliver}}
+		handler: SubscriptionHandler{Deliver: func(d *Delivery) { i.note(c.loop, d) }}}
 	k := newCall(frames.VerbSubscribe, s.request())
 	k.then = func(a answer) {
 		if a.err != nil {
@@ -202,33 +199,29 @@ func (i *Inbox) opened(queue string, s *Subscription, err error) {
 	}
 }
 
-// Cancel withdraws a request that nobody waits for any more. It does not wait,
-// and a reply that is on its way may still come.
-func (i *Inbox) Cancel(ctx context.Context, correlationID string) error {
+// Cancel withdraws a request that nobody waits for any more: when it was queued
+// still, it never runs. It reports whether the request was waiting; then its
+// Pending hears nothing more, else it did or is about to. Cancel does not wait for
+// the switch.
+func (i *Inbox) Cancel(correlationID string) bool {
 	c := i.client
 	c.mu.Lock()
-	if c.shut != nil {
-		defer c.mu.Unlock()
-		return c.shut
-	}
 	_, waiting := i.waiting[correlationID]
 	delete(i.waiting, correlationID)
-	var err error
-	if waiting && i.queue != "" {
-		err = c.out.addVerb(frames.VerbCancel, &pb.CancelRequest{ReplyTo: i.queue, CorrelationId: correlationID}, true, slot{})
+	if waiting && i.queue != "" && c.shut == nil {
+		_ = c.out.addVerb(frames.VerbCancel, &pb.CancelRequest{ReplyTo: i.queue, CorrelationId: correlationID}, true, slot{}) // its texts were sent before
 	}
 	c.exit()
-	return err
+	return waiting
 }
 
-// Close gives up the reply queue: the requests that wait are withdrawn or get no
-// reply. It does not wait for the switch.
+// Close gives up the reply queue. The requests that wait are lost, with
+// ErrClosed: those that are queued never run. It does not wait for the switch.
 func (i *Inbox) Close() error {
 	c := i.client
 	c.mu.Lock()
-	queue := i.queue
-	i.closed, i.queue = true, ""
-	clear(i.waiting)
+	queue, waiting := i.queue, i.waiting
+	i.closed, i.queue, i.waiting = true, "", nil
 	c.inboxes = slices.DeleteFunc(c.inboxes, func(j *Inbox) bool { return i == j })
 	if i.sub != nil {
 		i.sub.stopped = true
@@ -239,6 +232,9 @@ func (i *Inbox) Close() error {
 	c.mu.Unlock()
 	if queue != "" {
 		i.destroy(queue)
+	}
+	for _, r := range waiting {
+		r.told.Lost(ErrClosed)
 	}
 	return nil
 }

@@ -24,18 +24,7 @@ type caller struct {
 func (w *world) caller() *caller {
 	w.Helper()
 	x := &caller{w: w, told: make(chan string, 100_000), errs: make(chan error, 100)}
-	inbox, err := w.c.OpenInbox(w.Context(), client.InboxHandler{
-		Deliver: func(d *client.Delivery) {
-			if d.Failure != nil {
-				x.told <- fmt.Sprintf("%s failed: %s", d.CorrelationID, d.Failure.Reason)
-				return
-			}
-			x.told <- fmt.Sprintf("%s: %s", d.CorrelationID, d.Body)
-		},
-		Refused: func(id string, err error) { x.told <- id + " refused: " + client.ReasonOf(err); x.errs <- err },
-		Lost:    func(err error) { x.told <- "lost"; x.errs <- err },
-		Missing: func(pending func(string) bool) { x.told <- fmt.Sprintf("missing 1: %v", !pending("1")) },
-	})
+	inbox, err := w.c.OpenInbox()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -43,11 +32,23 @@ func (w *world) caller() *caller {
 	return x
 }
 
+// pending puts into words what becomes of a request.
+func (x *caller) pending(id string) client.Pending {
+	return pendingFuncs{id, func(d *client.Delivery) {
+		if d.Failure != nil {
+			x.told <- fmt.Sprintf("%s failed: %s", d.CorrelationID, d.Failure.Reason)
+			return
+		}
+		x.told <- fmt.Sprintf("%s: %s", d.CorrelationID, d.Body)
+	}, func(id string, err error) { x.told <- id + " lost: " + client.ReasonOf(err); x.errs <- err }}
+}
+
 // request sends the next request, numbered from 1.
 func (x *caller) request(queue string) {
 	x.w.Helper()
 	x.next++
-	if err := x.Request(x.w.Context(), queue, client.Message{CorrelationID: fmt.Sprint(x.next)}); err != nil {
+	id := fmt.Sprint(x.next)
+	if err := x.Request(x.w.Context(), queue, client.Message{CorrelationID: id}, x.pending(id)); err != nil {
 		x.w.Fatal(err)
 	}
 }
@@ -83,7 +84,7 @@ func TestRequestAndReply(t *testing.T) {
 		}
 		x.wants("2: again")
 		x.request("nowhere")
-		x.wants("3 refused: QUEUE_NOT_FOUND")
+		x.wants("3 lost: QUEUE_NOT_FOUND")
 		wantError(t, <-x.errs, client.ErrQueueNotFound, codes.NotFound)
 		x.request("q")
 		if err := server.next(t).Reject(t.Context(), "no"); err != nil {
@@ -143,8 +144,8 @@ func TestCancelWithdraws(t *testing.T) {
 		w.create("q")
 		x := w.caller()
 		x.request("q")
-		if err := x.Cancel(t.Context(), "1"); err != nil {
-			t.Fatal(err)
+		if !x.Cancel("1") || x.Cancel("1") {
+			t.Error("the request was cancelled never, or twice")
 		}
 		w.send("q", "behind it")
 		if d := w.describe("q"); d.Summary.Waiting != 1 {
@@ -163,11 +164,11 @@ func TestInboxIsLostWithItsSession(t *testing.T) {
 		synctest.Wait()
 		late := make(chan error, 1)
 		go func() { // ends with the new session
-			late <- x.Request(context.Background(), "q", client.Message{CorrelationID: "late", Create: &client.QueueOptions{}})
+			late <- x.Request(context.Background(), "q", client.Message{CorrelationID: "late", Create: &client.QueueOptions{}}, x.pending("late"))
 		}()
 		synctest.Wait()
 		w.replace()
-		x.wants("lost", "1 refused: TOKEN_INVALID")
+		x.wants("1 lost: TOKEN_INVALID")
 		wantError(t, <-x.errs, client.ErrSessionLost, codes.Unavailable)
 		if err := <-late; err != nil {
 			t.Fatal(err)
@@ -202,7 +203,7 @@ func TestRequestsThatWaitAreNotMissing(t *testing.T) {
 		}
 		synctest.Wait()
 		w.line.blink()
-		x.wants("5 refused: QUEUE_NOT_FOUND", "1: hello", "missing 1: false")
+		x.wants("5 lost: QUEUE_NOT_FOUND", "1: hello")
 		synctest.Wait()
 		if n := len(x.told); n != 0 {
 			t.Errorf("was told %d more: %s …", n, <-x.told)
@@ -227,8 +228,7 @@ func TestInboxQueueDestroyed(t *testing.T) {
 		if _, err := w.c.Destroy(t.Context(), queue); err != nil {
 			t.Fatal(err)
 		}
-		x.wants("lost")
-		<-x.told // the refusal of 1
+		x.wants("1 lost: QUEUE_DESTROYED")
 		x.request("q")
 		server := w.subscribe(w.c, "q", client.ConsumeOptions{})
 		for d := server.next(t); ; d = server.next(t) {
@@ -251,10 +251,49 @@ func TestClosedInbox(t *testing.T) {
 		if err := x.Close(); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, x.Request(t.Context(), "q", client.Message{CorrelationID: "2"}), client.ErrClosed, codes.Canceled)
+		x.wants("1 lost: ")
+		wantError(t, <-x.errs, client.ErrClosed, codes.Canceled)
+		wantError(t, x.Request(t.Context(), "q", client.Message{CorrelationID: "2"}, x.pending("2")), client.ErrClosed, codes.Canceled)
 		w.send("q", "behind it")
 		for q, err := range w.c.Admin().List(t.Context(), client.ListQuery{Temporary: true, Prefix: "tmp."}) {
 			t.Errorf("left %v, %v", q, err)
+		}
+	})
+}
+
+// TestRequestNeedsAName of its own, and somebody who waits.
+func TestRequestNeedsAName(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		w.create("q")
+		x := w.caller()
+		x.request("q")
+		for id, p := range map[string]client.Pending{"": x.pending(""), "1": x.pending("1"), "2": nil} {
+			wantError(t, x.Request(t.Context(), "q", client.Message{CorrelationID: id}, p), client.ErrInvalid, codes.InvalidArgument)
+		}
+		synctest.Wait()
+		if d := w.describe("q"); d.Summary.Waiting != 1 {
+			t.Errorf("%d requests wait", d.Summary.Waiting)
+		}
+	})
+}
+
+// TestReplyToNobody is one that comes after its request was cancelled, or for
+// the second time: it is acked, and nobody hears of it.
+func TestReplyToNobody(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		w.create("q")
+		x := w.caller()
+		x.request("q")
+		d := w.subscribe(w.c, "q", client.ConsumeOptions{}).next(t)
+		if !x.Cancel("1") {
+			t.Error("the request did not wait")
+		}
+		if err := d.Reply([]byte("late"), nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if n := inboxLeases(t, w); len(x.told) != 0 || n != 0 {
+			t.Errorf("told %d times; %d replies are not acked", len(x.told), n)
 		}
 	})
 }

@@ -14,32 +14,45 @@ const (
 	inboxAckDelay   = 50 * time.Millisecond
 )
 
-// note takes a reply into account. The session loop settles it at the end of the
-// stream message.
+// note takes a reply. The session loop settles it at the end of the stream
+// message, so that many replies meet under one hold of the lock.
 func (i *Inbox) note(l *loop, d *Delivery) {
-	if i.freshLease == 0 {
+	if len(i.fresh) == 0 {
 		l.touched = append(l.touched, i)
 	}
-	i.fresh = append(i.fresh, d.CorrelationID)
-	i.freshBytes += len(d.Body)
-	i.freshLease = d.lease
+	i.fresh = append(i.fresh, d)
 }
 
-// settleLocked makes known what came in one stream message.
-func (i *Inbox) settleLocked() {
-	for _, id := range i.fresh {
-		delete(i.waiting, id)
+// An answered request is one whose Pending is about to be told.
+type answered struct {
+	told  Pending
+	reply *Delivery
+}
+
+// settleLocked finds out who waits for what came in one stream message. A reply
+// that nobody waits for is only acked: its request was cancelled, or its first
+// ack was lost in a crash of the switch.
+func (i *Inbox) settleLocked(out []answered) []answered {
+	if len(i.fresh) == 0 {
+		return out
 	}
-	i.through = i.freshLease
+	for n, d := range i.fresh {
+		if r, waits := i.waiting[d.CorrelationID]; waits {
+			delete(i.waiting, d.CorrelationID)
+			out = append(out, answered{r.told, d})
+		}
+		i.through = d.lease
+		i.bytes += len(d.Body)
+		i.fresh[n] = nil
+	}
 	i.unacked += len(i.fresh)
-	i.bytes += i.freshBytes
-	clear(i.fresh)
-	i.fresh, i.freshBytes, i.freshLease = i.fresh[:0], 0, 0
+	i.fresh = i.fresh[:0]
 	if i.unacked >= inboxAckReplies || i.bytes >= inboxAckBytes {
 		i.client.out.due = true
 	} else if !i.armed && !i.closed {
 		i.armLocked()
 	}
+	return out
 }
 
 // armLocked sets the timer that acks what nothing else has acked. It runs

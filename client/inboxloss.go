@@ -10,11 +10,11 @@ import (
 func (i *Inbox) refused(id string, err error) {
 	c := i.client
 	c.mu.Lock()
-	_, waiting := i.waiting[id]
+	r, waiting := i.waiting[id]
 	delete(i.waiting, id)
 	c.mu.Unlock()
 	if waiting {
-		i.handler.Refused(id, err)
+		r.told.Lost(err)
 	}
 }
 
@@ -28,8 +28,8 @@ func (i *Inbox) doubtLocked(applied uint64, pending []*pb.PendingRequest) {
 		}
 	}
 	i.doubted = i.doubted[:0]
-	for id, tag := range i.waiting {
-		if tag <= applied && !known[id] {
+	for id, r := range i.waiting {
+		if r.tag <= applied && !known[id] {
 			i.doubted = append(i.doubted, id)
 		}
 	}
@@ -42,24 +42,19 @@ var errForgotten = &Error{Code: codes.Unavailable, Message: "the switch was rest
 // resumed is called when all replies that the switch had kept have come.
 func (i *Inbox) resumed() {
 	c := i.client
-	missing := map[string]bool{}
+	var missing []request
 	c.mu.Lock()
-	for _, id := range i.fresh {
-		delete(i.waiting, id)
-	}
+	c.loop.answered = i.settleLocked(c.loop.answered)
 	for _, id := range i.doubted {
-		if _, waiting := i.waiting[id]; waiting {
-			missing[id] = true
+		if r, waiting := i.waiting[id]; waiting {
+			missing = append(missing, r)
 			delete(i.waiting, id)
 		}
 	}
 	i.doubted = nil
 	c.mu.Unlock()
-	if i.handler.Missing != nil {
-		i.handler.Missing(func(id string) bool { return !missing[id] })
-	}
-	for id := range missing {
-		i.handler.Refused(id, errForgotten)
+	for _, r := range missing {
+		r.told.Lost(errForgotten)
 	}
 }
 
@@ -67,19 +62,12 @@ func (i *Inbox) resumed() {
 func (i *Inbox) lost(why error) {
 	c := i.client
 	c.mu.Lock()
+	c.loop.answered = i.settleLocked(c.loop.answered)
 	waiting := i.waiting
-	had := i.queue != ""
-	i.waiting = map[string]uint64{}
+	i.waiting = map[string]request{}
 	i.queue, i.sub, i.doubted, i.unacked, i.bytes = "", nil, nil, 0, 0
-	closed := i.closed
 	c.mu.Unlock()
-	if closed || !had {
-		return
-	}
-	if i.handler.Lost != nil {
-		i.handler.Lost(why)
-	}
-	for id := range waiting {
-		i.handler.Refused(id, why)
+	for _, r := range waiting {
+		r.told.Lost(why)
 	}
 }

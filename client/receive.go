@@ -2,6 +2,7 @@ package client
 
 import (
 	"time"
+	"unsafe"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -19,9 +20,9 @@ type receiver struct {
 	consumers map[uint64]*Subscription // of this session, by number
 	orphans   []orphan                 // came before the answer that names their consumer
 	touched   []*Inbox                 // got something in this stream message
+	answered  []answered               // to be told at its end
 	now       time.Time                // of this stream message; zero until somebody asks
 	delivery  frames.Delivery
-	text      []byte // scratch
 }
 
 // orphan is a delivery that overtook the answer to its Subscribe.
@@ -63,13 +64,22 @@ func (l *loop) settle(p frames.Progress) {
 		c.makeRoomLocked()
 	}
 	for _, i := range l.touched {
-		i.settleLocked()
+		l.answered = i.settleLocked(l.answered)
+	}
+	clear(l.touched)
+	l.touched = l.touched[:0]
+	if len(l.answered) > 0 {
+		c.mu.Unlock()
+		for _, a := range l.answered {
+			a.told.Answered(a.reply)
+		}
+		clear(l.answered)
+		l.answered = l.answered[:0]
+		c.mu.Lock()
 	}
 	c.receiving.Store(false)
 	pending := c.out.pending()
 	c.mu.Unlock()
-	clear(l.touched)
-	l.touched = l.touched[:0]
 	if pending {
 		c.flush()
 	}
@@ -160,11 +170,11 @@ func (l *loop) deliver(raw []byte) error {
 		return nil
 	}
 	s.last = m.Lease
-	s.take(l, d)
+	s.handler.Deliver(d)
 	return nil
 }
 
-// newDelivery copies m: the texts into one string, the body by itself.
+// newDelivery copies m.
 func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, error) {
 	if l.now.IsZero() {
 		l.now = time.Now()
@@ -180,22 +190,24 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 	if m.TimeoutMS != 0 {
 		d.Expires = l.now.Add(millis(m.TimeoutMS))
 	}
-	l.text = append(append(append(l.text[:0], m.MessageID...), m.CorrelationID...), m.ReplyTo...)
+	// All in one piece of memory: the body is behind the texts, which no program
+	// can reach through it.
 	known := s != nil && s.queue == m.Queue
+	size := len(m.MessageID) + len(m.CorrelationID) + len(m.ReplyTo) + len(m.Body)
+	if !known {
+		size += len(m.Queue)
+	}
+	b := make([]byte, 0, size)
+	b, d.MessageID = appendText(b, m.MessageID)
+	b, d.CorrelationID = appendText(b, m.CorrelationID)
+	b, d.ReplyTo = appendText(b, m.ReplyTo)
 	if known {
 		d.Queue = s.queue
 	} else {
-		l.text = append(l.text, m.Queue...)
-	}
-	text := string(l.text)
-	d.MessageID, text = text[:len(m.MessageID)], text[len(m.MessageID):]
-	d.CorrelationID, text = text[:len(m.CorrelationID)], text[len(m.CorrelationID):]
-	d.ReplyTo, text = text[:len(m.ReplyTo)], text[len(m.ReplyTo):]
-	if !known {
-		d.Queue = text
+		b, d.Queue = appendText(b, m.Queue)
 	}
 	if len(m.Body) > 0 {
-		d.Body = append([]byte(nil), m.Body...)
+		d.Body = append(b[len(b):], m.Body...)
 	}
 	if len(m.Headers) > 0 {
 		d.Headers = make(map[string]string, len(m.Headers))
@@ -208,4 +220,12 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 		d.Failure, err = decodeFailure(m.Failure)
 	}
 	return d, err
+}
+
+// appendText appends a text, and returns it as it stands there. The room must be
+// there, and nobody may write to what is appended.
+func appendText(b []byte, text string) ([]byte, string) {
+	n := len(b)
+	b = append(b, text...)
+	return b, unsafe.String(unsafe.SliceData(b[n:]), len(text))
 }

@@ -52,33 +52,33 @@ func stepReplyAcked(r *rig) {
 	r.answered(runs, 3)
 }
 
-// openInbox has the client collect replies, and refusals if they are wanted.
-// There is no caller between, who would hide a reply that comes twice.
-func (r *rig) openInbox(refused func(id string, err error)) (*client.Inbox, *tally) {
+// openInbox has the client collect replies, and losses if they are wanted.
+func (r *rig) openInbox(lost func(id string, err error)) (request func(queue, id string), replies *tally, inbox *client.Inbox) {
 	r.Helper()
-	replies := &tally{}
-	if refused == nil {
-		refused = func(id string, err error) { r.Errorf("request %s: %v", id, err) }
+	replies = &tally{}
+	if lost == nil {
+		lost = func(id string, err error) { r.Errorf("request %s: %v", id, err) }
 	}
-	inbox, err := r.c.OpenInbox(r.ctx, client.InboxHandler{
-		Deliver: func(d *client.Delivery) { replies.note(d.CorrelationID + " " + string(d.Body)) },
-		Refused: refused,
-		Lost:    func(err error) { r.Errorf("inbox lost: %v", err) },
-	})
+	inbox, err := r.c.OpenInbox()
 	r.must(err)
-	return inbox, replies
+	return func(queue, id string) {
+		r.Helper()
+		r.must(inbox.Request(r.ctx, queue, client.Message{CorrelationID: id, Body: []byte(id)}, pendingFuncs{
+			id, func(d *client.Delivery) { replies.note(d.CorrelationID + " " + string(d.Body)) }, lost,
+		}))
+	}, replies, inbox
 }
 
 func stepRequests(r *rig) {
 	runs := r.respond()
-	inbox, replies := r.openInbox(nil)
+	request, replies, inbox := r.openInbox(nil)
 	bodies := []string{"one", "two", "three", "four", "five"}
 	for i, body := range bodies {
 		if i == 1 {
 			r.await("the first reply", func() bool { return replies.len() == 1 })
 			r.arm()
 		}
-		r.must(inbox.Request(r.ctx, "q", client.Message{CorrelationID: body, Body: []byte(body)}))
+		request("q", body)
 	}
 	r.await("all replies", func() bool { return replies.len() == len(bodies) })
 	r.answered(runs, len(bodies))
@@ -95,15 +95,15 @@ func stepRequests(r *rig) {
 func stepRequestNowhere(r *rig) {
 	runs := r.respond()
 	var refusals tally
-	inbox, replies := r.openInbox(func(id string, err error) {
+	request, replies, inbox := r.openInbox(func(id string, err error) {
 		if refusals.note(id); !errors.Is(err, client.ErrQueueNotFound) {
 			r.Errorf("request %s: %v, want %v", id, err, client.ErrQueueNotFound)
 		}
 	})
-	r.must(inbox.Request(r.ctx, "q", client.Message{CorrelationID: "first"}))
+	request("q", "first")
 	r.await("the reply", func() bool { return replies.len() == 1 })
 	r.arm()
-	r.must(inbox.Request(r.ctx, "nowhere", client.Message{CorrelationID: "lost"}))
+	request("nowhere", "lost")
 	r.await("the refusal", func() bool { return refusals.len() == 1 })
 	r.answered(runs, 1)
 	refusals.once(r, "refusals", 1)

@@ -84,22 +84,23 @@ func TestReconnectStorm(t *testing.T) {
 	r.over()
 }
 
-// TestReconnectStormOfRequests is the same without callers, who would hide a
-// reply that comes twice, and with a consumer that acks.
+// TestReconnectStormOfRequests is the same with a reply queue of its own, because
+// an inbox would hide a reply that comes twice, and with a consumer that acks.
 func TestReconnectStormOfRequests(t *testing.T) {
 	seed := stormSeed(t)
 	r := newRig(t)
 	r.create("q")
 	runs := r.respond()
 	var receipts tally
-	inbox, replies := r.openInbox(nil)
+	replyTo, replies := r.replyQueue()
 	work := r.consumeWork()
 	s := newStorm(seed, 3)
 	r.proxy.unleash(s)
 	const n = 1000
 	for i := range n {
 		id := strconv.Itoa(i)
-		r.must(inbox.Request(r.ctx, "q", client.Message{CorrelationID: id, Body: []byte(id)}))
+		_, err := r.c.Send(r.ctx, "q", client.Message{CorrelationID: id, ReplyTo: replyTo, Body: []byte(id)})
+		r.must(err)
 		receipt, err := r.c.Send(r.ctx, "work", client.Message{Body: []byte(id)})
 		if err != nil || receipt.Duplicate {
 			r.Fatalf("receipt %+v, error %v", receipt, err)
@@ -118,8 +119,25 @@ func TestReconnectStormOfRequests(t *testing.T) {
 	if t.Logf("%d cuts", s.cuts); s.cuts < 5 {
 		t.Errorf("%d cuts: too few to prove anything", s.cuts)
 	}
-	r.must(inbox.Close())
 	r.over()
+}
+
+// replyQueue is a temporary queue and the replies that come to it.
+func (r *rig) replyQueue() (string, *tally) {
+	r.Helper()
+	replies := &tally{}
+	queue, err := r.c.CreateTemporary(r.ctx)
+	r.must(err)
+	_, err = r.c.Subscribe(r.ctx, queue, client.ConsumeOptions{Credit: 1000}, client.SubscriptionHandler{
+		Deliver: func(d *client.Delivery) {
+			replies.note(d.CorrelationID + " " + string(d.Body))
+			if err := d.Ack(); err != nil {
+				r.Errorf("ack %s: %v", d.CorrelationID, err)
+			}
+		},
+	})
+	r.must(err)
+	return queue, replies
 }
 
 // consumeWork has the client ack what comes on another queue.

@@ -90,7 +90,7 @@ func (l *loop) subscribed(s *Subscription, a answer) {
 			l.orphans = append(l.orphans, o)
 		case o.delivery.lease > s.last:
 			s.last = o.delivery.lease
-			s.take(l, o.delivery)
+			s.handler.Deliver(o.delivery)
 		}
 	}
 }

@@ -36,17 +36,12 @@ type stream struct {
 	broken  bool // a send failed; the session loop learns why
 }
 
-// flushSoon flushes after other goroutines had their turn to append.
-func (c *Client) flushSoon() {
-	runtime.Gosched()
-	c.flush()
-}
-
 // flush sends what is pending, as far as that does not block, and leaves the
 // rest to the flusher.
 func (c *Client) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flushing = false
 	st := c.stream
 	if st == nil || st.sending {
 		return
@@ -80,6 +75,7 @@ func (c *Client) flushLoop() {
 		}
 		runtime.Gosched() // who acks in a loop acks a few more
 		c.mu.Lock()
+		c.flushing = false
 		for st := c.stream; st != nil && c.stream == st && !st.sending && !st.broken && c.out.pending(); {
 			c.sendNextLocked(st)
 		}

@@ -119,14 +119,6 @@ func (s *Subscription) request() *pb.SubscribeRequest {
 	}
 }
 
-// take hands a delivery to the handler.
-func (s *Subscription) take(l *loop, d *Delivery) {
-	if s.inbox != nil {
-		s.inbox.note(l, d)
-	}
-	s.handler.Deliver(d)
-}
-
 func (s *Subscription) isStopped() bool {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()

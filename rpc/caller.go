@@ -3,7 +3,9 @@ package rpc
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/d3b0a776/switch/client"
@@ -18,13 +20,13 @@ const longestTimeout = 30 * 24 * time.Hour
 // temporary reply queue, which is made with the first call. It is safe for
 // concurrent use; one for each client is enough.
 type Caller struct {
-	pending table
+	client  *client.Client // set at construction
+	last    atomic.Uint64  // correlation id; none is used again: a late reply must not reach another call
+	waiters sync.Pool      // of *waiter
 
-	// Set at construction.
-	client *client.Client
+	inbox atomic.Pointer[client.Inbox] // nil before the first call
 
 	mu     sync.Mutex
-	inbox  *client.Inbox // nil before the first call
 	closed bool
 	shut   sync.Once // what Close does, and waits for
 }
@@ -75,25 +77,12 @@ func (c *Caller) Close() error {
 func (c *Caller) close() error {
 	c.mu.Lock()
 	c.closed = true
-	inbox := c.inbox
+	inbox := c.inbox.Load()
 	c.mu.Unlock()
 	if inbox == nil {
 		return nil
 	}
-	c.abandon(func(w *waiter) {
-		inbox.Cancel(context.Background(), w.id) //nolint:errcheck // best effort: without its reply queue the request has no caller anyway
-	})
-	err := inbox.Close()
-	c.abandon(func(*waiter) {}) // what came in between
-	return err
-}
-
-// abandon fails all calls that wait.
-func (c *Caller) abandon(last func(*waiter)) {
-	for _, w := range c.pending.takeAll() {
-		last(w)
-		w.done <- outcome{err: client.ErrClosed}
-	}
+	return inbox.Close()
 }
 
 // roundTrip sends m and waits for its reply or for the end of ctx.
@@ -106,29 +95,29 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 		left = max(time.Until(deadline), 1) // it may be over already, a moment before ctx is
 		m.Timeout = travelling(left)
 	}
-	inbox, err := c.open(ctx)
+	inbox, err := c.open()
 	if err != nil {
 		return nil, fromClient(queue, err)
 	}
-	w := c.pending.add()
-	m.CorrelationID = w.id
-	if err := inbox.Request(ctx, queue, m); err != nil {
-		return nil, c.unsent(ctx, w, queue, left, err)
+	w := c.waiter()
+	defer c.waiters.Put(w)
+	m.CorrelationID = strconv.FormatUint(c.last.Add(1), 36)
+	if err := inbox.Request(ctx, queue, m, w); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil, endedConnecting(ctx, queue, left)
+		}
+		return nil, fromClient(queue, err)
 	}
 
 	select {
 	case o := <-w.done:
-		c.pending.recycle(w)
 		return o.answer(ctx, queue)
 	case <-ctx.Done():
 	}
-	if !c.pending.take(w) { // the reply was quicker
+	if !inbox.Cancel(m.CorrelationID) { // the reply was quicker
 		o := <-w.done
-		c.pending.recycle(w)
 		return o.answer(ctx, queue)
 	}
-	inbox.Cancel(context.WithoutCancel(ctx), w.id) //nolint:errcheck // best effort: a request that cannot be withdrawn runs for nobody
-	c.pending.recycle(w)
 	return nil, endedWaiting(ctx, queue, left)
 }
 
@@ -140,49 +129,22 @@ func travelling(left time.Duration) time.Duration {
 	return min(left.Truncate(time.Millisecond)+time.Millisecond, longestTimeout)
 }
 
-// unsent clears up after a request that did not leave this process.
-func (c *Caller) unsent(ctx context.Context, w *waiter, queue string, left time.Duration, err error) error {
-	if !c.pending.take(w) {
-		<-w.done // what it says is less exact than err
-	}
-	c.pending.recycle(w)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return endedConnecting(ctx, queue, left)
-	}
-	return fromClient(queue, err)
-}
-
 // open answers the inbox, and makes it when there is none yet.
-func (c *Caller) open(ctx context.Context) (*client.Inbox, error) {
+func (c *Caller) open() (*client.Inbox, error) {
+	if inbox := c.inbox.Load(); inbox != nil {
+		return inbox, nil // if it is closed, it will say so
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, client.ErrClosed
 	}
-	if c.inbox == nil {
-		inbox, err := c.client.OpenInbox(ctx, client.InboxHandler{Deliver: c.deliver, Refused: c.refused})
-		if err != nil {
-			return nil, err
-		}
-		c.inbox = inbox
+	if inbox := c.inbox.Load(); inbox != nil { // somebody was quicker
+		return inbox, nil
 	}
-	return c.inbox, nil
-}
-
-// The callbacks of the inbox run on the client's receive loop: they look up one
-// call and wake its goroutine, no more.
-
-// deliver takes a reply. One that nobody waits for any more is dropped.
-func (c *Caller) deliver(d *client.Delivery) {
-	if w := c.pending.find(d.CorrelationID); w != nil {
-		w.done <- outcome{reply: d}
+	inbox, err := c.client.OpenInbox()
+	if err == nil {
+		c.inbox.Store(inbox)
 	}
-}
-
-// refused takes the client's word that no reply will come: the switch refused
-// the request, or has lost it, or the session and with it the reply queue is lost.
-func (c *Caller) refused(correlationID string, err error) {
-	if w := c.pending.find(correlationID); w != nil {
-		w.done <- outcome{err: err}
-	}
+	return inbox, err
 }

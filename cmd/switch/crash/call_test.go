@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -50,56 +49,55 @@ func throughCaller(t *testing.T, c *client.Client) call {
 	}
 }
 
-// throughInbox calls without package rpc, to see every answer.
+// throughInbox calls without package rpc, to see everything that an inbox says.
 func (l *callLog) throughInbox(t *testing.T, c *client.Client) call {
-	type answer struct {
-		body string
-		err  error
-	}
-	var mu sync.Mutex
-	last, waiting, got := 0, map[string]chan answer{}, map[string]answer{}
-	end := func(id string, a answer) {
-		mu.Lock()
-		defer mu.Unlock()
-		if first, twice := got[id]; twice {
-			l.twin()
-			if a != first {
-				t.Errorf("request %s is answered %q, %v, and then %q, %v", id, first.body, first.err, a.body, a.err)
-			}
-			return
-		}
-		got[id] = a
-		waiting[id] <- a // it has room
-	}
-	inbox, err := c.OpenInbox(t.Context(), client.InboxHandler{
-		Deliver: func(d *client.Delivery) {
-			a := answer{body: string(d.Body)}
-			if d.Failure != nil {
-				a.err = d.Failure
-			}
-			end(d.CorrelationID, a)
-		},
-		Refused: func(id string, err error) { end(id, answer{err: err}) },
-	})
+	inbox, err := c.OpenInbox()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = inbox.Close() })
+	var last atomic.Uint64
 	return func(ctx context.Context, body string) (string, error) {
-		done := make(chan answer, 1)
-		mu.Lock()
-		last++
-		id := fmt.Sprint(last)
-		waiting[id] = done
-		mu.Unlock()
-		if err := inbox.Request(ctx, "calls", client.Message{CorrelationID: id, Body: []byte(body)}); err != nil {
+		w := &outstanding{log: l, done: make(chan answer, 1)}
+		id := fmt.Sprint(last.Add(1))
+		if err := inbox.Request(ctx, "calls", client.Message{CorrelationID: id, Body: []byte(body)}, w); err != nil {
 			return "", err
 		}
 		select {
-		case a := <-done:
+		case a := <-w.done:
 			return a.body, a.err
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
 	}
+}
+
+// outstanding is a request of which an inbox may speak once.
+type outstanding struct {
+	log   *callLog
+	heard atomic.Bool
+	done  chan answer
+}
+
+type answer struct {
+	body string
+	err  error
+}
+
+func (w *outstanding) Answered(d *client.Delivery) {
+	a := answer{body: string(d.Body)}
+	if d.Failure != nil {
+		a.err = d.Failure
+	}
+	w.end(a)
+}
+
+func (w *outstanding) Lost(err error) { w.end(answer{err: err}) }
+
+func (w *outstanding) end(a answer) {
+	if !w.heard.CompareAndSwap(false, true) {
+		w.log.twin()
+		return
+	}
+	w.done <- a
 }

@@ -27,15 +27,13 @@ const callBound = 20 * time.Second
 // restarts the switch under them. Every call ends, soon after its client is back:
 // in its own reply, or in one clear error.
 func TestCallersThroughRestarts(t *testing.T) {
-	t.Run("SIGTERM", func(t *testing.T) {
-		log := testCallers(t, (*daemon).terminate)
-		if log.twins > 0 {
-			t.Errorf("%d requests were answered twice", log.twins)
-		}
-	})
-	// A crash may lose the ack of a request that was answered, and then it is
-	// answered again. An rpc.Caller drops that reply; an Inbox does not.
-	t.Run("SIGKILL", func(t *testing.T) { testCallers(t, (*daemon).kill) })
+	for name, end := range map[string]func(*daemon, *testing.T){"SIGTERM": (*daemon).terminate, "SIGKILL": (*daemon).kill} {
+		t.Run(name, func(t *testing.T) {
+			if log := testCallers(t, end); log.twins > 0 {
+				t.Errorf("%d requests were answered twice", log.twins)
+			}
+		})
+	}
 }
 
 func testCallers(t *testing.T, end func(*daemon, *testing.T)) *callLog {
