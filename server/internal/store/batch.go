@@ -169,7 +169,10 @@ func (b *Batch) Commit() error {
 	if err := d.ready(); err != nil {
 		return err // the batch is left to the collector
 	}
-	if err := d.guard.run(b.apply); err != nil {
+	d.commits.Lock()
+	err := d.guard.run(b.apply)
+	d.commits.Unlock()
+	if err != nil {
 		return err // it may be in use by what was stopped
 	}
 	b.b.Reset()

@@ -19,7 +19,7 @@ func (d *Disk) Start(now time.Time) (Start, error) {
 		return Start{}, err
 	}
 	r := reading{s: Start{Stats: make(map[uint64]Stat)}}
-	if err := d.read(&r); err != nil {
+	if err := d.guard.apart(func() error { return d.read(&r) }); err != nil {
 		return Start{}, fmt.Errorf("read the store in %q: %w", d.dir, mark(err))
 	}
 	if err := d.begin(&r, uint64(now.UnixMilli())); err != nil {

@@ -47,6 +47,9 @@ type Disk struct {
 	health  io.Closer
 	log     *slog.Logger
 	batches sync.Pool
+	// commits is held by who commits: a record enters the log after the one before
+	// was synced, which tells damage from a torn end (logs.go).
+	commits sync.Mutex
 	// ranges counts range deletions since the last forced flush; see flushEvery.
 	ranges atomic.Int64
 	// deleted is the bytes of messages that were deleted since then.
@@ -107,7 +110,7 @@ func (d *Disk) open(o Options) error {
 	if err != nil {
 		return explain(o.FS, d.dir, err)
 	}
-	if err := d.checkFormat(o.ReadOnly); err != nil {
+	if err := d.guard.apart(func() error { return d.checkFormat(o.ReadOnly) }); err != nil {
 		return errors.Join(explain(o.FS, d.dir, err), d.guard.run(d.db.Close))
 	}
 	d.guard.armed.Store(true)

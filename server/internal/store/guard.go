@@ -76,9 +76,23 @@ func (g *guard) failure() error {
 // stop ends the pauses on a full disk.
 func (g *guard) stop() { g.stopOnce.Do(func() { close(g.stopped) }) }
 
-// run calls into Pebble for writing, in a goroutine of its own, as that may be
-// stopped for ever. Any error of f is a failure.
+// run calls into Pebble for writing. Any error of f is a failure.
 func (g *guard) run(f func() error) error {
+	return g.apart(func() error {
+		err := f()
+		if err != nil && g.armed.Load() {
+			g.fail(err)
+			err = g.err
+		}
+		return err
+	})
+}
+
+// apart calls f in a goroutine of its own, as that may be stopped for ever: also
+// when it only reads, since what was stopped before may hold locks of Pebble's.
+// After a failure it returns that; what f has written so far is not to be looked
+// at then, as f may be at it still.
+func (g *guard) apart(f func() error) error {
 	if err := g.failure(); err != nil {
 		return err
 	}
@@ -89,12 +103,7 @@ func (g *guard) run(f func() error) error {
 				g.fail(fmt.Errorf("panic: %v", r))
 			}
 		}()
-		err := f()
-		if err != nil && g.armed.Load() {
-			g.fail(err)
-			err = g.err
-		}
-		done <- err
+		done <- f()
 	}()
 	select {
 	case err := <-done:

@@ -16,10 +16,10 @@ import (
 // A log of Pebble (a write-ahead log or a MANIFEST) is blocks of 32 KiB of
 // chunks. Where a chunk is bad, Pebble takes the log to end there, as it does
 // after a crash. It suspects damage only in a write-ahead log, and only when a
-// later block says so: a bad byte in the last block, or in the MANIFEST, would
-// take everything behind it along without a word. So before Pebble opens a store
-// we look for chunks behind the bad one that were written only after it had been
-// synced.
+// later block says how far the log had been synced, which it notes a batch late: a
+// bad byte near the end, or in the MANIFEST, would take everything behind it along
+// without a word. So before Pebble opens a store we look for a record behind the
+// bad chunk: each record is written only after the one before was synced.
 const logBlock = 32 << 10
 
 // A logForm is what the chunks of a log look like: a checksum of 4 bytes, the
@@ -28,14 +28,14 @@ const logBlock = 32 << 10
 type logForm struct {
 	header      int  // bytes
 	first, last byte // types
+	numbered    bool // chunks have number and offset
 	number      uint32
-	synced      bool // chunks have number and offset
 }
 
 // walForm is that of logs since Pebble's FormatWALSyncChunks. The file of an
 // earlier log may be used again, so chunks of other numbers are not part of it.
 func walForm(number uint32) logForm {
-	return logForm{header: 19, first: 9, last: 12, number: number, synced: true}
+	return logForm{header: 19, first: 9, last: 12, number: number, numbered: true}
 }
 
 var manifestForm = logForm{header: 7, first: 1, last: 4}
@@ -47,7 +47,7 @@ func (f logForm) chunk(b []byte) int {
 	if len(b) < f.header || b[6] < f.first || b[6] > f.last {
 		return 0
 	}
-	if f.synced && binary.LittleEndian.Uint32(b[7:]) != f.number {
+	if f.numbered && binary.LittleEndian.Uint32(b[7:]) != f.number {
 		return 0
 	}
 	size := f.header + int(binary.LittleEndian.Uint16(b[4:]))
@@ -61,17 +61,10 @@ func (f logForm) chunk(b []byte) int {
 	return size
 }
 
-// proves says whether the chunk that b begins with was written after all before
-// the offset bad had been synced. In a MANIFEST that is so for the first chunk of
-// a record: each record is synced before the next.
-func (f logForm) proves(b []byte, bad int) bool {
-	if f.chunk(b) == 0 {
-		return false
-	}
-	if f.synced {
-		return binary.LittleEndian.Uint64(b[11:]) > uint64(bad)
-	}
-	return b[6] == f.first || b[6] == f.first+1
+// begins says whether b begins with the first chunk of a record: whatever is
+// before it had been synced then.
+func (f logForm) begins(b []byte) bool {
+	return f.chunk(b) > 0 && (b[6] == f.first || b[6] == f.first+1)
 }
 
 // intact is the offset up to which a log consists of good chunks.
@@ -93,13 +86,9 @@ func (f logForm) intact(log []byte) int {
 // damage is the offset of a bad chunk with proof behind it that it was good.
 func (f logForm) damage(log []byte) (at int, found bool) {
 	bad := f.intact(log)
-	end := len(log)
-	if f.synced { // Pebble looks at the blocks behind this one, which may be many
-		end = min(end, bad-bad%logBlock+logBlock)
-	}
-	for i := bad + 1; i < end; i++ {
+	for i := bad + 1; i < len(log); i++ {
 		block := log[i:min(i-i%logBlock+logBlock, len(log))]
-		if f.proves(block, bad) {
+		if f.begins(block) {
 			return bad, true
 		}
 	}

@@ -22,11 +22,19 @@ func (d *Disk) Messages(queue, from, to uint64, maxMessages, maxBytes int, f fun
 	if from > to {
 		return to, nil
 	}
-	through, err = d.page(queue, from, to, maxMessages, maxBytes, f)
+	var found []*Message // f is called here, not where a failure leaves somebody behind
+	var last uint64
+	err = d.guard.apart(func() (err error) {
+		last, err = d.page(queue, from, to, maxMessages, maxBytes, func(m *Message) { found = append(found, m) })
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("read queue %d of the store in %q: %w", queue, d.dir, mark(err))
 	}
-	return through, nil
+	for _, m := range found {
+		f(m)
+	}
+	return last, nil
 }
 
 func (d *Disk) page(queue, from, to uint64, maxMessages, maxBytes int, f func(*Message)) (through uint64, err error) {
