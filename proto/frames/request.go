@@ -83,12 +83,10 @@ func AppendAnswersReceived(b []byte, n uint64) []byte { return appendVarint(b, 2
 // appendClientFrame begins a frame whose verb's message has the given size; the
 // caller appends that message.
 func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []byte {
-	b = appendTag(b, 1, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size)))
+	b = appendLength(b, 1, sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size))
 	b = appendVarint(b, 1, tag)
 	b = appendFlag(b, 2, quiet)
-	b = appendTag(b, verb, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(size))
+	return appendLength(b, verb, size)
 }
 
 // AppendVerb appends a frame with a verb of the generated code.
@@ -159,11 +157,11 @@ func (m *Send) size() int {
 // Append appends a frame with m.
 func (m *Send) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendClientFrame(b, tag, quiet, VerbSend, m.size())
-	b = appendBytes(b, 2, m.Queue)
+	b = appendText(b, 2, m.Queue)
 	b = appendBytes(b, 3, m.Body)
 	b = appendHeaders(b, 4, m.Headers)
-	b = appendBytes(b, 5, m.CorrelationID)
-	b = appendBytes(b, 6, m.ReplyTo)
+	b = appendText(b, 5, m.CorrelationID)
+	b = appendText(b, 6, m.ReplyTo)
 	b = appendVarint(b, 7, uint64(m.TimeoutMS))
 	b = appendBytes(b, 8, m.Producer)
 	b = appendVarint(b, 9, m.Sequence)

@@ -91,11 +91,13 @@ func AppendProgress(b []byte, p Progress) []byte {
 }
 
 func appendServerFrame(b []byte, tag uint64, event Event, size int) []byte {
-	b = appendTag(b, 1, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size)))
+	b = appendLength(b, 1, sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size))
 	b = appendVarint(b, 1, tag)
-	b = protowire.AppendTag(b, event, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(size))
+	if event > 15 {
+		b = protowire.AppendTag(b, event, protowire.BytesType)
+		return protowire.AppendVarint(b, uint64(size))
+	}
+	return appendLength(b, event, size)
 }
 
 // AppendEvent appends a frame with an event of the generated code.
@@ -172,12 +174,12 @@ func (m *Delivery) Append(b []byte) []byte {
 	b = appendServerFrame(b, 0, EventDelivery, m.size())
 	b = appendVarint(b, 1, m.Consumer)
 	b = appendVarint(b, 2, m.Lease)
-	b = appendBytes(b, 3, m.MessageID)
-	b = appendBytes(b, 4, m.Queue)
+	b = appendText(b, 3, m.MessageID)
+	b = appendText(b, 4, m.Queue)
 	b = appendBytes(b, 5, m.Body)
 	b = appendHeaders(b, 6, m.Headers)
-	b = appendBytes(b, 7, m.CorrelationID)
-	b = appendBytes(b, 8, m.ReplyTo)
+	b = appendText(b, 7, m.CorrelationID)
+	b = appendText(b, 8, m.ReplyTo)
 	b = appendVarint(b, 9, uint64(m.Attempt))
 	b = appendVarint(b, 10, uint64(m.TimeoutMS))
 	b = appendVarint(b, 11, uint64(m.LeaseMS))
@@ -213,7 +215,7 @@ func (m *Sent) Unmarshal(b []byte) error {
 func (m *Sent) Append(b []byte, tag uint64) []byte {
 	durability := uint64(int32(m.Durability)) // an enum: what is negative takes ten bytes
 	b = appendServerFrame(b, tag, EventSend, sizeBytes(1, len(m.MessageID))+sizeFlag(2, m.Duplicate)+sizeVarint(3, durability))
-	b = appendBytes(b, 1, m.MessageID)
+	b = appendText(b, 1, m.MessageID)
 	b = appendFlag(b, 2, m.Duplicate)
 	return appendVarint(b, 3, durability)
 }

@@ -36,13 +36,31 @@ type cursor struct {
 
 // next goes to the next field, until there is none or one is malformed.
 func (c *cursor) next() bool {
+	b := c.rest
+	if len(b) < 2 || b[0]|b[1] >= 0x80 || c.err != nil {
+		return c.nextLong()
+	}
+	// Most fields have a tag of one byte, and a number or a length of one byte.
+	c.number, c.kind = protowire.Number(b[0]>>3), protowire.Type(b[0]&7)
+	switch end := 2 + int(b[1]); {
+	case c.number == 0:
+		return c.malformed()
+	case c.kind == protowire.VarintType:
+		c.varint, c.rest = uint64(b[1]), b[2:]
+		return true
+	case c.kind == protowire.BytesType && end <= len(b):
+		c.bytes, c.rest = b[2:end:end], b[end:]
+		return true
+	}
+	return c.nextLong()
+}
+
+// nextLong is next for every field.
+func (c *cursor) nextLong() bool {
 	if len(c.rest) == 0 || c.err != nil {
 		return false
 	}
-	tag, n := uint64(c.rest[0]), 1
-	if tag >= 0x80 {
-		tag, n = protowire.ConsumeVarint(c.rest)
-	}
+	tag, n := protowire.ConsumeVarint(c.rest)
 	if n < 0 || tag>>3 < uint64(protowire.MinValidNumber) || tag>>3 > uint64(protowire.MaxValidNumber) {
 		return c.malformed()
 	}
@@ -232,12 +250,26 @@ func (h *Header) size() int {
 	return 2 + protowire.SizeBytes(len(h.Key)) + protowire.SizeBytes(len(h.Value))
 }
 
-func appendBytes[T string | []byte](b []byte, n protowire.Number, v T) []byte {
+func appendBytes(b []byte, n protowire.Number, v []byte) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	b = appendTag(b, n, protowire.BytesType)
-	return append(protowire.AppendVarint(b, uint64(len(v))), v...)
+	return append(appendLength(b, n, len(v)), v...)
+}
+
+func appendText(b []byte, n protowire.Number, v string) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	return append(appendLength(b, n, len(v)), v...)
+}
+
+// appendLength begins a length-delimited field.
+func appendLength(b []byte, n protowire.Number, length int) []byte {
+	if length < 0x80 {
+		return append(b, byte(n)<<3|byte(protowire.BytesType), byte(length))
+	}
+	return protowire.AppendVarint(appendTag(b, n, protowire.BytesType), uint64(length))
 }
 
 // appendMessage appends an encoded message, also an empty one; nil is absent.
@@ -259,6 +291,9 @@ func sizeMessage(n protowire.Number, v []byte) int {
 func appendVarint(b []byte, n protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
+	}
+	if v < 0x80 {
+		return append(b, byte(n)<<3|byte(protowire.VarintType), byte(v))
 	}
 	return protowire.AppendVarint(appendTag(b, n, protowire.VarintType), v)
 }

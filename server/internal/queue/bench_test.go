@@ -2,7 +2,9 @@ package queue_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/d3b0a776/switch/server/internal/queue"
 )
@@ -18,7 +20,7 @@ type bench struct {
 func newBench(b *testing.B) *bench {
 	h := &bench{B: b, state: queue.New(1, queue.Limits{}), now: 1e9}
 	for id := range queue.SessionID(2) {
-		h.apply(&queue.Login{Session: id + 1})
+		h.apply(&queue.Login{Session: id + 1, Producer: "0123456789abcdef"})
 		h.apply(&queue.Attach{Session: id + 1, Sink: int(id)})
 	}
 	b.ReportAllocs()
@@ -40,25 +42,46 @@ func (b *bench) delivered() queue.Lease {
 	return b.fx.Deliveries[0].Lease
 }
 
-// BenchmarkCall is the whole way of a call: the request is sent and delivered,
-// the reply is sent and delivered, and the caller acks it.
+// BenchmarkCall is the whole way of a call as a client library makes it: the
+// request is sent and delivered, the reply is sent and delivered, and the caller
+// acks. The calls come in groups, as stream messages carry them.
 func BenchmarkCall(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkCalls(b, n) })
+	}
+}
+
+func benchmarkCalls(b *testing.B, n int) {
 	h := newBench(b)
-	h.apply(&queue.Create{Session: 1, Queue: "q"})
-	h.apply(&queue.Create{Session: 1, Queue: "tmp.a", Temporary: true})
-	h.apply(&queue.Subscribe{Session: 1, Queue: "tmp.a", Credit: 100, Sink: 0})
+	h.apply(&queue.Create{Session: 1, Queue: "orders"})
+	h.apply(&queue.Create{Session: 1, Queue: "tmp.0123456789abcdef", Temporary: true})
+	h.apply(&queue.Subscribe{Session: 1, Queue: "tmp.0123456789abcdef", Credit: 100, Sink: 0})
 	caller := h.fx.Consumer.ID
-	h.apply(&queue.Subscribe{Session: 2, Queue: "q", Credit: 100, Sink: 1})
-	send := &queue.Send{Session: 1, Queue: "q", Body: make([]byte, 100), CorrelationID: "1", ReplyTo: "tmp.a"}
-	reply := &queue.Reply{Session: 2, Body: make([]byte, 100)}
+	h.apply(&queue.Subscribe{Session: 2, Queue: "orders", Credit: 100, Sink: 1})
+	send := &queue.Send{Session: 1, Queue: "orders", Body: make([]byte, 128), ReplyTo: "tmp.0123456789abcdef", Timeout: 5 * time.Second}
+	reply := &queue.Reply{Session: 2, Body: make([]byte, 128)}
 	ack := &queue.Ack{Session: 1, Consumer: caller}
-	for b.Loop() {
-		h.apply(send)
-		reply.Lease = h.delivered()
-		h.apply(reply)
-		ack.Through = h.delivered()
+	ids := make([]string, 100_000)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i)
+	}
+	leases := make([]queue.Lease, n)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		for j := range leases {
+			send.Sequence++
+			send.CorrelationID = ids[send.Sequence%uint64(len(ids))]
+			h.apply(send)
+			leases[j] = h.delivered()
+		}
+		for _, l := range leases {
+			reply.Lease = l
+			h.apply(reply)
+			ack.Through = h.delivered()
+		}
 		h.apply(ack)
 	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/call")
 }
 
 // BenchmarkConsumers sends, delivers and acks one message at a time with many
@@ -148,7 +171,7 @@ func newBenchDisk(b *testing.B) *benchDisk {
 	h := newBench(b)
 	h.state = queue.New(1, queue.Limits{DurableAvailable: true, DefaultDurable: true})
 	for id := range queue.SessionID(2) {
-		h.apply(&queue.Login{Session: id + 1})
+		h.apply(&queue.Login{Session: id + 1, Producer: "0123456789abcdef"})
 		h.apply(&queue.Attach{Session: id + 1, Sink: int(id)})
 	}
 	return &benchDisk{bench: h}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -44,9 +45,19 @@ const idBase = 32
 
 // Append appends the id's text form: shard, epoch and sequence in base 32.
 func (id ID) Append(b []byte) []byte {
-	b = strconv.AppendUint(b, uint64(id.Shard), idBase)
-	b = strconv.AppendUint(append(b, '-'), id.Epoch, idBase)
-	return strconv.AppendUint(append(b, '-'), id.Sequence, idBase)
+	b = appendDigits(b, uint64(id.Shard))
+	b = appendDigits(append(b, '-'), id.Epoch)
+	return appendDigits(append(b, '-'), id.Sequence)
+}
+
+// appendDigits is strconv.AppendUint in base 32, which does not know that its
+// base is a constant.
+func appendDigits(b []byte, n uint64) []byte {
+	const digits = "0123456789abcdefghijklmnopqrstuv"
+	for i := max(0, bits.Len64(n)-1) / 5; i >= 0; i-- {
+		b = append(b, digits[n>>(5*i)%idBase])
+	}
+	return b
 }
 
 // String is the id's text form; the zero ID is empty.
