@@ -34,7 +34,8 @@ type Waiter interface {
 type committer struct {
 	wake  chan struct{} // buffered; never closed
 	quit  chan struct{} // closed by closeDisk, for the loader too
-	turn  sync.Mutex    // held from taking a batch to releasing what waited for it
+	turn  sync.Mutex    // held from taking a batch until it is synced
+	order sync.Mutex    // held from before that until what waited for it is released
 	loops sync.WaitGroup
 	lazy  *time.Timer
 }
@@ -136,6 +137,8 @@ func (e *Engine) commitOne() bool {
 	size := batch.Size()
 	err := e.sync(batch)
 	e.wrote(size)
+	e.commit.order.Lock()
+	e.commit.turn.Unlock() // the next one syncs while this one releases
 
 	var tx Tx
 	e.Begin(&tx)
@@ -148,7 +151,7 @@ func (e *Engine) commitOne() bool {
 		}
 		p.spare = waiters[:0]
 	}
-	e.commit.turn.Unlock()
+	e.commit.order.Unlock()
 	tx.End()
 	if err != nil {
 		e.fail(err)
