@@ -59,6 +59,10 @@ bench: $(BIN)/benchstat ## Run benchmarks (BENCH=regexp COUNT=n PKG=./dir), comp
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee bench.out
 	@if [ -f bench.before.out ]; then benchstat bench.before.out bench.out; fi
 
+.PHONY: peers
+peers: ## Build the switch and measure it beside NATS, Redis and RabbitMQ (PEERS='flags and works')
+	cd bench && go run . $(PEERS)
+
 .PHONY: lint
 lint: $(BIN)/golangci-lint $(BUF) ## Check Go and proto for style and common mistakes
 	@found=$$(gofmt -l .); if [ -n "$$found" ]; then echo >&2 "not formatted, run 'make format': $$found"; exit 1; fi

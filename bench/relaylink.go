@@ -1,0 +1,91 @@
+package main
+
+import (
+	"runtime"
+	"sync"
+
+	"google.golang.org/grpc/mem"
+)
+
+// linkFull is how many bytes may be pending before whoever appends must send
+// them. Larger stream messages gained nothing (docs/benchmarks.md).
+const linkFull = 64 << 10
+
+// A relayed is a stream, of either side.
+type relayed interface {
+	SendMsg(message any) error
+	RecvMsg(message any) error
+}
+
+// A link sends many frames in one message of its stream. It has no goroutine:
+// whoever appends flushes.
+type link struct {
+	stream  relayed
+	sending sync.Mutex // held over stream.SendMsg
+	mu      sync.Mutex
+	pending *[]byte // encoded frames; guarded by mu
+}
+
+// append encodes a frame, to be sent with the next flush.
+func (l *link) append(f frame) error {
+	l.mu.Lock()
+	if l.pending == nil {
+		l.pending = relayBuffers.take()
+	}
+	*l.pending = appendFrame(*l.pending, f)
+	full := len(*l.pending) > linkFull
+	l.mu.Unlock()
+	if full {
+		return l.flush()
+	}
+	return nil
+}
+
+// send is for callers. It lets others append first, so that one of them sends
+// what all have.
+func (l *link) send(f frame) error {
+	if err := l.append(f); err != nil {
+		return err
+	}
+	runtime.Gosched()
+	return l.flush()
+}
+
+// flush sends what is pending, unless somebody else already has.
+func (l *link) flush() error {
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	l.mu.Lock()
+	batch := l.pending
+	l.pending = nil
+	l.mu.Unlock()
+	if batch == nil {
+		return nil
+	}
+	return l.stream.SendMsg(batch)
+}
+
+// receive calls on for each frame, which is valid during the call only, and then
+// after once for the message that they came in.
+func (l *link) receive(on func(frame) error, after func() error) error {
+	for {
+		var batch mem.Buffer
+		if err := l.stream.RecvMsg(&batch); err != nil {
+			return err
+		}
+		for rest := batch.ReadOnlyData(); len(rest) > 0; {
+			f, n, err := parseFrame(rest)
+			if err != nil {
+				return err
+			}
+			if err := on(f); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		batch.Free()
+		if err := after(); err != nil {
+			return err
+		}
+	}
+}
