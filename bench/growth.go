@@ -105,12 +105,15 @@ func (g *grower) makeQueues(ctx context.Context, count int) error {
 	})
 }
 
+// fillers is how many sends of a backlog are under way.
+const fillers = 1024
+
 // fill leaves messages in the queue.
 func (g *grower) fill(ctx context.Context, j job) error {
 	if _, err := g.sending.Create(ctx, target, roomy); err != nil {
 		return err
 	}
-	return spread(ctx, switchProducers, j.Count, func(ctx context.Context, _ int) error {
+	return spread(ctx, fillers, j.Count, func(ctx context.Context, _ int) error {
 		return g.send(ctx, newPayload(0, j.BodyBytes))
 	})
 }
@@ -129,7 +132,7 @@ func (g *grower) subscribe(ctx context.Context, queue string, credit int) error 
 func (g *grower) send(ctx context.Context, body payload) error {
 	number := g.next.Add(1) - 1
 	body.number(uint64(number))
-	return switchSendInTime(ctx, g.sending, g.queues[number%int64(len(g.queues))], body, g.durability)
+	return switchSend(ctx, g.sending, g.queues[number%int64(len(g.queues))], body, g.durability)
 }
 
 // pass sends a message, and takes one.

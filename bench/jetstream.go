@@ -38,12 +38,15 @@ func jetstreamPeer(name string) *peer {
 	return p
 }
 
+// jetstreamPending is how many messages may wait for their acks of publishing.
+const jetstreamPending = 1024
+
 func dialJetstream(addr string) (*nats.Conn, jetstream.JetStream, error) {
 	nc, err := dialNATS(addr)
 	if err != nil {
 		return nil, nil, err
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(switchProducers))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(jetstreamPending))
 	return nc, js, err
 }
 

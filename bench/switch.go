@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/d3b0a776/switch/client"
@@ -113,15 +114,10 @@ func switchCaller(ctx context.Context, addr string) (call, error) {
 // roomy is a queue that a load can't fill.
 var roomy = client.QueueOptions{MaxMessages: 100_000_000, MaxBytes: 100 << 30}
 
-// switchSendInTime is switchSend with the deadline of calls.
-func switchSendInTime(ctx context.Context, c *client.Client, queue string, body []byte, want client.Durability) error {
+// switchSend sends a message, with the deadline of calls, and looks at the receipt.
+func switchSend(ctx context.Context, c *client.Client, queue string, body []byte, want client.Durability) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return switchSend(ctx, c, queue, body, want)
-}
-
-// switchSend sends a message and looks at the receipt.
-func switchSend(ctx context.Context, c *client.Client, queue string, body []byte, want client.Durability) error {
 	r, err := c.Send(ctx, queue, client.Message{Body: body})
 	if err != nil {
 		return err
@@ -142,7 +138,7 @@ func switchSender(ctx context.Context, addr string) (*sender, error) {
 	}
 	return &sender{
 		send: func(ctx context.Context, body []byte) error {
-			return switchSendInTime(ctx, c, target, body, client.Durable)
+			return switchSend(ctx, c, target, body, client.Durable)
 		},
 		stored: func(ctx context.Context) (int64, error) { return switchMessages(ctx, c) },
 	}, nil
@@ -160,19 +156,32 @@ func switchMessages(ctx context.Context, c *client.Client) (int64, error) {
 	return 0, fmt.Errorf("queue %q is not listed", target)
 }
 
-// switchProducers is how many sends of a producer are under way: Send waits for
-// the switch's word, and JetStream's producer has as many.
-const switchProducers = 1024
-
 func switchProducer(ctx context.Context, addr string) (*producer, error) {
 	c, err := dialSwitch(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
+	var underWay atomic.Int64
+	var failed atomic.Pointer[error]
+	told := func(err error) {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		}
+		underWay.Add(-1)
+	}
 	return &producer{
-		workers: switchProducers,
-		publish: func(ctx context.Context, body []byte) error { return switchSend(ctx, c, target, body, client.Memory) },
-		flush:   func(context.Context) error { return nil }, // each send has waited
+		workers: 1,
+		publish: func(ctx context.Context, body []byte) error {
+			underWay.Add(1)
+			return c.SendAsync(ctx, target, client.Message{Body: body}, told)
+		},
+		flush: func(ctx context.Context) error {
+			err := await(ctx, drainTime, func() bool { return underWay.Load() == 0 })
+			if first := failed.Load(); first != nil {
+				err = errors.Join(err, *first)
+			}
+			return err
+		},
 	}, nil
 }
 

@@ -177,7 +177,7 @@ func (c *Client) leave() {
 
 // makeRoomLocked wakes who waits to enter.
 func (c *Client) makeRoomLocked() {
-	if c.roomy != nil && (c.shut != nil || c.out.room()) {
+	if c.roomy != nil && (c.shut != nil || c.out.roomy()) {
 		close(c.roomy)
 		c.roomy = nil
 	}

@@ -27,6 +27,7 @@ const (
 type chunk struct {
 	buf  []byte
 	last uint64       // tag of its last frame
+	mute int          // where its last frame of SendAsync begins, from 1; 0: there is none
 	refs atomic.Int32 // the outbox's, and one for each sending under way
 
 	first sending // the first time it is sent, which for most is the only one
@@ -37,7 +38,7 @@ var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, minC
 
 func newChunk() *chunk {
 	k := chunks.Get().(*chunk)
-	k.buf, k.last, k.again = k.buf[:0], 0, false
+	k.buf, k.last, k.mute, k.again = k.buf[:0], 0, 0, false
 	k.refs.Store(1)
 	return k
 }

@@ -85,10 +85,7 @@ func (i *Inbox) Request(ctx context.Context, queue string, m Message, p Pending)
 		return invalid("nobody waits for the reply to request %q; use Send", m.CorrelationID)
 	}
 	k := c.sendCall() // for its memory
-	defer func() {
-		k.send = frames.Send{Headers: k.send.Headers[:0]}
-		c.sends.Put(k)
-	}()
+	defer c.recycleUnused(k)
 	if err := c.fill(ctx, &k.send, queue, &m); err != nil {
 		return err
 	}

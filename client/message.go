@@ -88,6 +88,42 @@ func (c *Client) Send(ctx context.Context, queue string, m Message) (Receipt, er
 	return a.receipt, a.err
 }
 
+// SendAsync puts a message on its way and returns. It waits only for room: at most
+// 2,048 messages or 16 MiB are under way. told is called once, under the rules of
+// SubscriptionHandler: with nil when the message is in its queue, as durably as
+// that is, or with why it is not. After a reconnect the message is sent again
+// under the same key; ErrSessionLost says that the message may or may not be in
+// the queue. After an error of SendAsync itself told is not called. The client
+// keeps neither body nor headers.
+//
+// It is for many messages: the switch answers once for all that share a stream
+// message. Messages of one goroutine stay in order.
+func (c *Client) SendAsync(ctx context.Context, queue string, m Message, told func(error)) error {
+	if told == nil {
+		return invalid("nobody is told what becomes of a message to queue %q", queue)
+	}
+	k := c.sendCall() // for its memory
+	defer c.recycleUnused(k)
+	if err := c.fill(ctx, &k.send, queue, &m); err != nil {
+		return err
+	}
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	if len(m.Producer) == 0 {
+		k.send.Sequence = c.out.nextSequence()
+	}
+	c.out.addSend(&k.send, true, slot{told: told, sequence: c.ownSequence(&k.send)})
+	c.leave()
+	return nil
+}
+
+// recycleUnused is recycle for a call that was never sent.
+func (c *Client) recycleUnused(k *call) {
+	k.send = frames.Send{Headers: k.send.Headers[:0]}
+	c.sends.Put(k)
+}
+
 // ownSequence is the sequence if it is the client's own, not the program's.
 func (c *Client) ownSequence(m *frames.Send) uint64 {
 	if len(m.Producer) == 0 {

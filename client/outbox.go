@@ -47,16 +47,19 @@ type outbox struct {
 	sequence uint64
 	oldest   uint64 // no sequence before this one waits for its answer
 
+	taken []func(error) // of messages that are in their queues, to be told
+
 	acks []uint64 // leases to be acked with the next stream message
 	due  bool     // an inbox has so much to ack that it asks for a stream message
 }
 
 // A slot says who waits for the answer of a frame.
 type slot struct {
-	call     *call  // nil for a quiet frame
-	inbox    *Inbox // whose request it is, for a quiet Send
-	id       string // the request's correlation id
-	sequence uint64 // of a Send under the client's own producer
+	call     *call       // nil for a quiet frame
+	inbox    *Inbox      // whose request it is, for a quiet Send
+	id       string      // the request's correlation id
+	told     func(error) // of SendAsync
+	sequence uint64      // of a Send under the client's own producer
 	done     bool
 }
 
@@ -70,6 +73,12 @@ func (o *outbox) slot(tag uint64) *slot {
 		return nil
 	}
 	return s
+}
+
+// roomy reports whether who waits for room is to go on: there is room for many,
+// so that they don't go on one by one.
+func (o *outbox) roomy() bool {
+	return o.tag-o.applied <= maxUnapplied/2 && o.bytes <= maxUnappliedBytes/2 && o.room()
 }
 
 // room reports whether another verb may enter.
@@ -152,6 +161,9 @@ func (o *outbox) addSend(m *frames.Send, quiet bool, s slot) {
 		size += len(m.Headers[i].Key) + len(m.Headers[i].Value) + headerOverhead
 	}
 	k, tag := o.begin(size)
+	if s.told != nil {
+		k.mute = len(k.buf) + 1
+	}
 	k.buf = m.Append(k.buf, tag, quiet)
 	o.commit(k, s)
 }
@@ -196,9 +208,13 @@ func (o *outbox) add(c *call) error {
 
 func (o *outbox) tail() *chunk { return o.chunks[len(o.chunks)-1] }
 
-// seal ends the open chunk.
+// seal ends the open chunk. Its last frame of SendAsync is to be answered, and
+// that answer is for all of them.
 func (o *outbox) seal() {
 	o.open = false
+	if k := o.tail(); k.mute > 0 {
+		frames.Speak(k.buf[k.mute-1:])
+	}
 	if o.answers == o.told {
 		return
 	}
@@ -255,6 +271,10 @@ func (o *outbox) answered(tag uint64) (s slot, ok bool) {
 	}
 	s = *p
 	*p = slot{done: true}
+	if s.told != nil {
+		o.sweep(tag)
+		return s, true
+	}
 	o.trim(tag) // whoever answers it has applied it, and all before it
 	o.advance()
 	return s, true
@@ -281,12 +301,16 @@ func (o *outbox) trim(applied uint64) {
 // would know.
 func (o *outbox) sweep(applied uint64) {
 	o.trim(applied)
-	for t := max(o.swept, o.base) + 1; t <= o.applied; t++ {
+	applied = min(applied, o.tag) // not o.applied: after a reconnect answers may follow that say what failed
+	for t := max(o.swept, o.base) + 1; t <= applied; t++ {
 		if s := o.slot(t); s != nil && s.call == nil {
+			if s.told != nil {
+				o.taken = append(o.taken, s.told)
+			}
 			*s = slot{done: true}
 		}
 	}
-	o.swept = o.applied
+	o.swept = max(o.swept, applied)
 	o.advance()
 }
 
@@ -322,11 +346,16 @@ func (o *outbox) unanswerable() (calls []*call) {
 	return calls
 }
 
-// reset forgets the session. It returns the calls that wait, in order.
-func (o *outbox) reset() (calls []*call) {
+// reset forgets the session. It returns the calls that wait, in order, and who is
+// to be told that nobody knows of their messages.
+func (o *outbox) reset() (calls []*call, lost []func(error)) {
 	for t := o.base + 1; t <= o.tag; t++ {
-		if s := o.slot(t); s != nil && s.call != nil {
+		switch s := o.slot(t); {
+		case s == nil:
+		case s.call != nil:
 			calls = append(calls, s.call)
+		case s.told != nil:
+			lost = append(lost, s.told)
 		}
 	}
 	for _, k := range o.chunks {
@@ -334,6 +363,6 @@ func (o *outbox) reset() (calls []*call) {
 	}
 	clear(o.chunks)
 	clear(o.slots)
-	*o = outbox{chunks: o.chunks[:0], slots: o.slots, acks: o.acks[:0], sequence: o.sequence, oldest: o.oldest}
-	return calls
+	*o = outbox{chunks: o.chunks[:0], slots: o.slots, acks: o.acks[:0], taken: o.taken, sequence: o.sequence, oldest: o.oldest}
+	return calls, lost
 }

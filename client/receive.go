@@ -21,6 +21,7 @@ type receiver struct {
 	orphans   []orphan                 // came before the answer that names their consumer
 	touched   []*Inbox                 // got something in this stream message
 	answered  []answered               // to be told at its end
+	taken     []func(error)            // the same; memory of the outbox's
 	now       time.Time                // of this stream message; zero until somebody asks
 	delivery  frames.Delivery
 }
@@ -68,13 +69,10 @@ func (l *loop) settle(p frames.Progress) {
 	}
 	clear(l.touched)
 	l.touched = l.touched[:0]
-	if len(l.answered) > 0 {
+	if len(l.answered) > 0 || len(c.out.taken) > 0 {
+		l.taken, c.out.taken = c.out.taken, l.taken[:0]
 		c.mu.Unlock()
-		for _, a := range l.answered {
-			a.told.Answered(a.reply)
-		}
-		clear(l.answered)
-		l.answered = l.answered[:0]
+		l.tell()
 		c.mu.Lock()
 	}
 	c.receiving.Store(false)
@@ -83,6 +81,19 @@ func (l *loop) settle(p frames.Progress) {
 	if pending {
 		c.flush()
 	}
+}
+
+// tell tells what became of requests, and of messages of SendAsync.
+func (l *loop) tell() {
+	for _, a := range l.answered {
+		a.told.Answered(a.reply)
+	}
+	for _, told := range l.taken {
+		told(nil)
+	}
+	clear(l.answered)
+	clear(l.taken)
+	l.answered = l.answered[:0]
 }
 
 // errStrange says that the switch speaks another language.
@@ -142,6 +153,8 @@ func (l *loop) answer(f *frames.ServerFrame) error {
 			return errStrange("the answer to another verb")
 		}
 		c.finish(s.call, a)
+	case s.told != nil:
+		s.told(a.err)
 	case a.err == nil:
 	case s.inbox != nil:
 		s.inbox.refused(s.id, a.err)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/d3b0a776/switch/client"
 	"github.com/d3b0a776/switch/rpc"
@@ -116,6 +117,51 @@ func TestReconnectStormOfRequests(t *testing.T) {
 	work.once(t, "deliveries", n)
 	r.counts("q", client.QueueCounters{Sent: n, Delivered: n, Acked: n})
 	r.counts("work", client.QueueCounters{Sent: n, Delivered: n, Acked: n})
+	if t.Logf("%d cuts", s.cuts); s.cuts < 5 {
+		t.Errorf("%d cuts: too few to prove anything", s.cuts)
+	}
+	r.over()
+}
+
+// TestReconnectStormOfSendAsync breaks the connection again and again while
+// messages are under way: each is enqueued once, in order, and told once.
+func TestReconnectStormOfSendAsync(t *testing.T) {
+	seed := stormSeed(t)
+	r := newRig(t)
+	r.create("q")
+	s := newStorm(seed, 4)
+	r.proxy.unleash(s)
+	var told outcomes
+	const n = 5000
+	for i := range n {
+		r.must(r.c.SendAsync(r.ctx, "q", client.Message{Body: []byte(strconv.Itoa(i))}, told.of(i)))
+		if i%20 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	r.await("all to be told", func() bool {
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		return len(told.all) == n
+	})
+	r.proxy.unleash(nil)
+	for i, err := range told.once(t, n) {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+	r.counts("q", client.QueueCounters{Sent: n})
+	next := 0
+	for d, err := range r.c.Consume(r.ctx, "q", client.ConsumeOptions{}) {
+		r.must(err)
+		if string(d.Body) != strconv.Itoa(next) {
+			t.Fatalf("message %s came in the place of %d", d.Body, next)
+		}
+		r.must(d.Ack())
+		if next++; next == n {
+			break
+		}
+	}
 	if t.Logf("%d cuts", s.cuts); s.cuts < 5 {
 		t.Errorf("%d cuts: too few to prove anything", s.cuts)
 	}

@@ -92,7 +92,8 @@ func (l *loop) endSession(why error, again bool) {
 	}
 	c.token = ""
 	c.epoch++
-	if calls := c.out.reset(); again {
+	calls, lost := c.out.reset()
+	if again {
 		failed = c.redoLocked(calls)
 	} else {
 		failed = append(calls, c.logins...)
@@ -114,6 +115,9 @@ func (l *loop) endSession(why error, again bool) {
 	l.orphans, l.answers, l.resent = nil, 0, 0
 	for _, k := range failed {
 		c.finish(k, answer{err: why, lost: true})
+	}
+	for _, told := range lost {
+		told(why)
 	}
 	for _, i := range inboxes {
 		i.lost(why)

@@ -52,6 +52,7 @@ type receiver struct {
 
 	tx    engine.Tx
 	in    frames.Incoming
+	read  int // bytes, since the last batch was applied
 	batch []command
 
 	// Operations of the hot verbs, used again for each stream message.
@@ -114,6 +115,7 @@ func (r *receiver) ended(err error) error {
 // handle decodes one stream message, and applies it batch by batch.
 func (r *receiver) handle(b []byte) error {
 	n := 0
+	r.read += len(b)
 	seen, err := frames.ReadRequest(b, func(f *frames.ClientFrame) error {
 		if r.st.link == nil {
 			return r.login(f)
@@ -231,7 +233,8 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 		}
 		c.forget()
 	}
-	r.st.batchApplied(l.settled())
+	r.st.batchApplied(l.settled(), r.read)
+	r.read = 0
 	return nil
 }
 

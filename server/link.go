@@ -69,7 +69,7 @@ func (l *link) Released(tx *engine.Tx, batch uint64) {
 	clear(l.held[rest:])
 	l.held = l.held[:rest]
 	if l.stream != nil {
-		l.stream.batchApplied(l.settled())
+		l.stream.batchApplied(l.settled(), 0)
 		tx.Dirty(l.stream)
 	}
 }

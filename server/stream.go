@@ -29,8 +29,9 @@ const (
 	// inPlaceFlushes bounds how long one receive loop works for another's stream.
 	inPlaceFlushes = 4
 	// appliedEvery is how many frames may be applied before a silent stream is
-	// told, so that the client can forget them.
+	// told, so that the client can forget them, and how many bytes of them.
 	appliedEvery = 64
+	appliedBytes = 1 << 20
 )
 
 // stream is one Attach stream: the Sink of its session and its consumers.
@@ -56,6 +57,7 @@ type stream struct {
 	answersMade uint64     // in pending or sent
 	applied     uint64     // of the link, as of the last batch
 	told        frames.Progress
+	untold      int // bytes that were read since
 	sending     bool // somebody is in SendMsg
 	catchingUp  bool // the flusher runs
 	ending      bool
@@ -213,6 +215,7 @@ func (st *stream) progress() (p frames.Progress) {
 		p.AnswersSent = st.answersMade
 	}
 	st.told = frames.Progress{Applied: st.applied, AnswersSent: st.answersMade}
+	st.untold = 0
 	return p
 }
 
@@ -258,13 +261,14 @@ func (st *stream) lose() {
 	st.room.Broadcast()
 }
 
-// batchApplied notes how far the client's frames were applied, and reports
-// whether the stream has become dirty by it.
-func (st *stream) batchApplied(tag uint64) bool {
+// batchApplied notes how far the client's frames were applied, with so many bytes
+// more, and reports whether the stream has become dirty by it.
+func (st *stream) batchApplied(tag uint64, bytes int) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.applied = tag
-	if tag-st.told.Applied < appliedEvery || len(st.pending) > 0 {
+	st.untold += bytes
+	if tag-st.told.Applied < appliedEvery && st.untold < appliedBytes || len(st.pending) > 0 {
 		return false
 	}
 	return st.push(nil)

@@ -89,6 +89,16 @@ func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []
 	return appendLength(b, verb, size)
 }
 
+// Speak makes a quiet frame, which is what b begins with, one that is answered.
+// The field stays, as false.
+func Speak(b []byte) {
+	_, n := protowire.ConsumeVarint(b[1:])
+	at := 1 + n // of the tag
+	_, n = protowire.ConsumeVarint(b[at+1:])
+	at += 1 + n // of the flag
+	b[at+1] = 0
+}
+
 // AppendVerb appends a frame with a verb of the generated code.
 func AppendVerb(b []byte, tag uint64, quiet bool, verb Verb, m proto.Message) ([]byte, error) {
 	o := proto.MarshalOptions{}
