@@ -57,7 +57,7 @@ type stream struct {
 	answersMade uint64     // in pending or sent
 	applied     uint64     // of the link, as of the last batch
 	told        frames.Progress
-	untold      int // bytes that were read since
+	untold      int  // bytes that were read since
 	sending     bool // somebody is in SendMsg
 	catchingUp  bool // the flusher runs
 	ending      bool

@@ -23,8 +23,8 @@ func (s *State) Check() error {
 		return fmt.Errorf("bodies take %d bytes, durable messages %d, and Loads %d; the state says %d, %d and %d",
 			t.bytes, t.resident, t.reserved, s.bytes, s.resident, s.reserved)
 	}
-	if len(t.leases) != len(s.leases) {
-		return fmt.Errorf("%d leases in queues, %d in the table", len(t.leases), len(s.leases))
+	if len(t.leases) != s.leases.n {
+		return fmt.Errorf("%d leases in queues, %d in the table", len(t.leases), s.leases.n)
 	}
 	return s.checkRest(&t)
 }
@@ -169,7 +169,7 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 		}
 		return nil
 	}
-	if s.leases[m.lease] != m || m.holder == nil || m.holder.Queue != q || s.sessions[m.holder.Session.ID] == nil {
+	if s.leases.get(m.lease) != m || m.holder == nil || m.holder.Queue != q || s.sessions[m.holder.Session.ID] == nil {
 		return fmt.Errorf("its lease %d is nobody's", m.lease)
 	}
 	if m.Attempts < 1 || m.Attempts > m.maxAttempts {

@@ -4,20 +4,8 @@ package queue
 // in it may be read until the next Apply. The zero value is ready; Apply resets
 // it first.
 type Effects struct {
-	// The operation's result.
-	ID             ID          // Send: the message; a duplicate's first id
-	Duplicate      bool        // Send: nothing was enqueued
-	Queue          *Queue      // Create, Send, Subscribe: the queue
-	Created        bool        // Create, Subscribe, Send: the queue is new
-	Consumer       *Consumer   // Subscribe
-	Count          int         // Ack, Nack, Extend, Purge, Destroy: how many
-	Refused        []Refusal   // Ack, Nack, Extend of several leases
-	ReplyQueueGone bool        // Reply
-	Cancel         CancelState // Cancel
-	Left           int         // Replay: how many were left alone …
-	LeftErr        error       // … and why the first was
-	Through        uint64      // Replay without IDs: all up to this sequence were looked at
-	Sync           bool        // the answer waits until Changes are on disk
+	Result
+	Refused []Refusal // Ack, Nack, Extend of several leases
 
 	// What others are to be told.
 	Deliveries     []Delivery
@@ -27,6 +15,22 @@ type Effects struct {
 	// What a store is to keep, and to bring.
 	Changes []Change
 	Loads   []Load
+}
+
+// Result is an operation's result.
+type Result struct {
+	ID             ID          // Send: the message; a duplicate's first id
+	Duplicate      bool        // Send: nothing was enqueued
+	Queue          *Queue      // Create, Send, Subscribe: the queue
+	Created        bool        // Create, Subscribe, Send: the queue is new
+	Consumer       *Consumer   // Subscribe
+	Count          int         // Ack, Nack, Extend, Purge, Destroy: how many
+	ReplyQueueGone bool        // Reply
+	Cancel         CancelState // Cancel
+	Left           int         // Replay: how many were left alone …
+	LeftErr        error       // … and why the first was
+	Through        uint64      // Replay without IDs: all up to this sequence were looked at
+	Sync           bool        // the answer waits until Changes are on disk
 }
 
 // Refusal says why one lease of a list was refused.
@@ -70,17 +74,20 @@ const (
 
 // reset empties e and keeps its memory.
 func (e *Effects) reset() {
-	clear(e.Deliveries)
-	clear(e.ConsumersEnded)
-	clear(e.SessionsEnded)
-	clear(e.Refused)
-	clear(e.Changes)
-	*e = Effects{
-		Refused:        e.Refused[:0],
-		Deliveries:     e.Deliveries[:0],
-		ConsumersEnded: e.ConsumersEnded[:0],
-		SessionsEnded:  e.SessionsEnded[:0],
-		Changes:        e.Changes[:0],
-		Loads:          e.Loads[:0],
+	e.Result = Result{}
+	e.Refused = emptied(e.Refused)
+	e.Deliveries = emptied(e.Deliveries)
+	e.ConsumersEnded = emptied(e.ConsumersEnded)
+	e.SessionsEnded = emptied(e.SessionsEnded)
+	e.Changes = emptied(e.Changes)
+	e.Loads = emptied(e.Loads)
+}
+
+// emptied is list without its elements. Most are empty already.
+func emptied[T any](list []T) []T {
+	if len(list) > 0 {
+		clear(list)
+		list = list[:0]
 	}
+	return list
 }

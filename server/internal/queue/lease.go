@@ -18,7 +18,7 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 	s.lastLease++
 	m.lease, m.holder, m.leasedAt, m.leasedTo = s.lastLease, c, s.now, s.now.Add(c.Lease)
 	s.put(m, leased)
-	s.leases[m.lease] = m
+	s.leases.put(m.lease, m)
 	c.held.push(m)
 	c.holding++
 	c.heldBytes += len(m.Body)
@@ -42,7 +42,7 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 func (s *State) unlease(m *Message) *Consumer {
 	c := m.holder
 	s.lift(m)
-	delete(s.leases, m.lease)
+	s.leases.remove(m.lease)
 	c.held.remove(m)
 	c.holding--
 	c.heldBytes -= len(m.Body)
@@ -60,7 +60,7 @@ func (s *State) unlease(m *Message) *Consumer {
 
 // leaseOf finds the message of a lease that sess holds.
 func (s *State) leaseOf(sess *Session, l Lease) (*Message, error) {
-	m := s.leases[l]
+	m := s.leases.get(l)
 	if m == nil {
 		return nil, errorf(ErrLeaseGone, "lease %d has ended: it was acked or nacked, or its time was up; the message may be with another consumer", l).
 			with("lease", strconv.FormatUint(uint64(l), 10))

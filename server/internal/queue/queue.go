@@ -24,6 +24,7 @@ type Queue struct {
 	consumers []*Consumer // by subscription, oldest first
 	ready     readyList   // those that can take a delivery now, longest idle first
 	served    bool        // it has had a consumer
+	destroyed bool
 
 	// pending are the requests whose reply goes to this temporary queue, by
 	// correlation id.
@@ -210,6 +211,7 @@ func (s *State) destroy(q *Queue, by string, fx *Effects) {
 		fx.ConsumersEnded = append(fx.ConsumersEnded, ConsumerEnded{c.target(), c.ID, err})
 		s.end(c)
 	}
+	q.destroyed = true
 	// Gone from the maps first: what the dead messages cause must not find it.
 	if q.Owner == nil {
 		delete(s.queues, q.Name)

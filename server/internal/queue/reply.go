@@ -31,7 +31,8 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 			return err // the lease stays: it may be answered later
 		}
 	}
-	reply := s.message(Message{Body: op.Body, Headers: op.Headers, CorrelationID: m.CorrelationID, Sender: sess.Name})
+	reply := s.newMessage()
+	reply.Body, reply.Headers, reply.CorrelationID, reply.Sender = op.Body, op.Headers, m.CorrelationID, sess.Name
 	if len(op.Failure) > 0 {
 		reply.Failure = &Failure{Handler: op.Failure}
 	}

@@ -112,7 +112,7 @@ func checkHeaders(hs []Header) error {
 
 // target finds the queue, or a new one that is not linked yet.
 func (op *Send) target(s *State, sess *Session) (q *Queue, isNew bool, err error) {
-	q, err = s.queue(op.Queue)
+	q, err = s.queueAgain(&sess.sendsTo, op.Queue)
 	switch {
 	case err != nil && op.Create:
 		q, err = s.newQueue(op.Queue, op.CreateOptions)
@@ -129,7 +129,7 @@ func (op *Send) caller(s *State, sess *Session) (*Queue, error) {
 	if op.ReplyTo == "" {
 		return nil, nil
 	}
-	r, err := s.queue(op.ReplyTo)
+	r, err := s.queueAgain(&sess.repliesTo, op.ReplyTo)
 	switch {
 	case err != nil || r.Owner == nil:
 		return nil, err
@@ -195,8 +195,10 @@ func (q *Queue) leasedBytes() int {
 // put enqueues the message that was admitted.
 func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 	s.makeRoom(q, 1, len(op.Body), fx)
-	m := s.message(Message{ID: s.newID(), Body: op.Body, Headers: op.Headers, CorrelationID: op.CorrelationID,
-		Sender: sess.Name, Sent: s.now, requireConsumer: op.RequireConsumer, maxAttempts: q.Options.MaxAttempts})
+	m := s.newMessage()
+	m.ID, m.Sent, m.Sender = s.newID(), s.now, sess.Name
+	m.Body, m.Headers, m.CorrelationID = op.Body, op.Headers, op.CorrelationID
+	m.requireConsumer, m.maxAttempts = op.RequireConsumer, q.Options.MaxAttempts
 	if op.MaxAttempts != 0 {
 		m.maxAttempts = op.MaxAttempts
 	}
@@ -256,10 +258,15 @@ func (s *State) enqueue(m *Message, q *Queue, fx *Effects) {
 	}
 	s.inMemory(q, 1, len(m.Body))
 	s.put(m, waiting)
-	if m.Expires != 0 {
+	if m.Expires == 0 || len(q.runs) > 0 || q.ready.head == nil || q.first() != m { // most often it goes at once
 		s.timers.set(&m.timer, m.Expires, m)
+		s.dispatch(q, fx)
+		return
 	}
 	s.dispatch(q, fx)
+	if m.state == waiting {
+		s.timers.set(&m.timer, m.Expires, m)
+	}
 }
 
 // put gives m, which is nowhere, its place in its queue. Waiting again means

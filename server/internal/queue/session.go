@@ -17,6 +17,8 @@ type Session struct {
 	Began     Instant
 
 	producer     string // of Sends that name none
+	sendsTo      *Queue // the last one, and the one for its reply; they may be gone
+	repliesTo    *Queue
 	attached     bool
 	sink         any        // the stream's
 	lost         bool       // its stream was lost, and it has not called since
@@ -75,9 +77,12 @@ func errSessionEnded() *Error {
 
 // session finds a live session, and renews it.
 func (s *State) session(id SessionID) (*Session, error) {
-	sess := s.sessions[id]
-	if sess == nil {
-		return nil, errSessionEnded()
+	sess := s.lately
+	if sess == nil || sess.ID != id {
+		if sess = s.sessions[id]; sess == nil {
+			return nil, errSessionEnded()
+		}
+		s.lately = sess
 	}
 	if !sess.attached {
 		sess.seen, sess.lost = s.now, false
@@ -195,6 +200,9 @@ func (op *Logout) apply(s *State, fx *Effects) error {
 // streams are told.
 func (s *State) endSession(sess *Session, why error, clean bool, fx *Effects) {
 	delete(s.sessions, sess.ID)
+	if s.lately == sess {
+		s.lately = nil
+	}
 	if sess.stored {
 		s.dirt.sessionsGone = append(s.dirt.sessionsGone, sess.ID)
 	}

@@ -19,7 +19,8 @@ type State struct {
 	// The session half: it ends with the process, or with its sessions.
 	temporary   map[string]*Queue
 	sessions    map[SessionID]*Session
-	leases      map[Lease]*Message
+	lately      *Session // the last that was looked up; it lives
+	leases      leaseTable
 	held        int // leases on named queues
 	lastLease   Lease
 	lastSession SessionID
@@ -57,7 +58,6 @@ func New(epoch uint64, limits Limits) *State {
 		epochs:      []Epoch{{epoch, 1}},
 		temporary:   map[string]*Queue{},
 		sessions:    map[SessionID]*Session{},
-		leases:      map[Lease]*Message{},
 		lastLease:   Lease(epoch << leaseBits),
 		lastSession: SessionID(epoch << leaseBits),
 		trace:       newTrace(l.TraceEvents),
@@ -73,17 +73,22 @@ func (s *State) Apply(now Instant, op Op, fx *Effects) error {
 	return op.apply(s, fx)
 }
 
-// message is m in memory of its own. A call makes two messages, which were half
-// of the switch's garbage.
+// message is m in memory of its own.
 func (s *State) message(m Message) *Message {
-	var p *Message
-	if last := len(s.free) - 1; last >= 0 {
-		p, s.free = s.free[last], s.free[:last]
-	} else {
-		p = new(Message)
-	}
+	p := s.newMessage()
 	*p = m
 	return p
+}
+
+// newMessage is an empty message. A call makes two, which were half of the
+// switch's garbage.
+func (s *State) newMessage() (m *Message) {
+	last := len(s.free) - 1
+	if last < 0 {
+		return new(Message)
+	}
+	m, s.free = s.free[last], s.free[:last]
+	return m
 }
 
 // recycle frees the memory of the messages that the last Apply ended.
@@ -138,6 +143,17 @@ func (*Tick) apply(s *State, fx *Effects) error {
 func (*Drain) apply(s *State, _ *Effects) error {
 	s.draining = true
 	return nil
+}
+
+// queueAgain is queue for a name that will be asked for again: it looks at what
+// was found the last time first.
+func (s *State) queueAgain(last **Queue, name string) (*Queue, error) {
+	if q := *last; q != nil && !q.destroyed && q.Name == name {
+		return q, nil
+	}
+	q, err := s.queue(name)
+	*last = q
+	return q, err
 }
 
 // queue finds a queue by name.
