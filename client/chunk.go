@@ -15,9 +15,8 @@ const (
 	chunkBytes = 64 << 10
 	// minChunk is more than gRPC's threshold for giving buffers back (1 KiB).
 	minChunk = 4 << 10
-	// maxPooled is the largest buffer that is kept for later: the memory of one
-	// huge body is not.
-	maxPooled = 2 * chunkBytes
+	// maxPooled is the largest buffer that a chunk keeps for later.
+	maxPooled = frames.LargeMin
 )
 
 // A chunk is one stream message: frames, encoded one after the other. It is sent
@@ -25,10 +24,11 @@ const (
 // frames in it that it has applied. It goes back to the pool when the switch has
 // applied its last frame and gRPC has let go of it.
 type chunk struct {
-	buf  []byte
-	last uint64       // tag of its last frame
-	mute int          // where its last frame of SendAsync begins, from 1; 0: there is none
-	refs atomic.Int32 // the outbox's, and one for each sending under way
+	buf   []byte
+	last  uint64       // tag of its last frame
+	large *[]byte      // what buf is part of, if that is one of frames.Large
+	mute  int          // where its last frame of SendAsync begins, from 1; 0: there is none
+	refs  atomic.Int32 // the outbox's, and one for each sending under way
 
 	first sending // the first time it is sent, which for most is the only one
 	again bool    // first is used
@@ -45,9 +45,28 @@ func newChunk() *chunk {
 
 // release gives up one hold of k.
 func (k *chunk) release() {
-	if k.refs.Add(-1) == 0 && cap(k.buf) <= maxPooled {
+	if k.refs.Add(-1) > 0 {
+		return
+	}
+	if k.large != nil {
+		*k.large = k.buf
+		frames.Large.Put(k.large)
+		k.large, k.buf = nil, nil
+		return
+	}
+	if cap(k.buf) <= maxPooled {
 		chunks.Put(k)
 	}
+}
+
+// grow makes room for a frame of size bytes: once, not by doubling.
+func (k *chunk) grow(size int) {
+	need := len(k.buf) + size
+	if need <= maxPooled || need <= cap(k.buf) {
+		return
+	}
+	large := frames.Large.Get(need)
+	k.buf, k.large = append(*large, k.buf...), large
 }
 
 // sendOn prepares k for the stream. The transport gives it back by Put, unless

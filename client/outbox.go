@@ -115,9 +115,7 @@ func (o *outbox) begin(size int) (*chunk, uint64) {
 		o.open = true
 	}
 	k := o.tail()
-	if need := len(k.buf) + size; need > maxPooled && need > cap(k.buf) {
-		k.buf = append(make([]byte, 0, need), k.buf...) // once, not by doubling
-	}
+	k.grow(size)
 	o.bytes -= len(k.buf)
 	o.tag++
 	return k, o.tag

@@ -187,6 +187,9 @@ func (l *loop) deliver(raw []byte) error {
 	return nil
 }
 
+// largeBody is from where on memory is handed out in pages.
+const largeBody = 32 << 10
+
 // newDelivery copies m.
 func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, error) {
 	if l.now.IsZero() {
@@ -206,7 +209,11 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 	// All in one piece of memory: the body is behind the texts, which no program
 	// can reach through it.
 	known := s != nil && s.queue == m.Queue
-	size := len(m.MessageID) + len(m.CorrelationID) + len(m.ReplyTo) + len(m.Body)
+	size := len(m.MessageID) + len(m.CorrelationID) + len(m.ReplyTo)
+	large := len(m.Body) > largeBody
+	if !large {
+		size += len(m.Body)
+	}
 	if !known {
 		size += len(m.Queue)
 	}
@@ -219,7 +226,10 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 	} else {
 		b, d.Queue = appendText(b, m.Queue)
 	}
-	if len(m.Body) > 0 {
+	switch {
+	case large:
+		d.Body = append([]byte(nil), m.Body...) // by itself: this does not clear it first
+	case len(m.Body) > 0:
 		d.Body = append(b[len(b):], m.Body...)
 	}
 	if len(m.Headers) > 0 {

@@ -125,13 +125,19 @@ func leases(ls []uint64) []queue.Lease {
 	return out
 }
 
+// largeBody is from where on memory is handed out in pages.
+const largeBody = 32 << 10
+
 // cloneBytes copies what the core keeps out of a buffer that goes back to its
 // pool.
 func cloneBytes(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	return append(make([]byte, 0, len(b)), b...)
+	if len(b) > largeBody {
+		return append([]byte(nil), b...) // this does not clear it first
+	}
+	return append(make([]byte, 0, len(b)), b...) // this takes not a byte too many
 }
 
 func headers(hs []frames.Header) []queue.Header {

@@ -229,7 +229,7 @@ func (st *stream) push(frame []byte) bool {
 func (st *stream) add(encode func([]byte) []byte, size int) (dirty bool) {
 	dirty = len(st.pending) == 0
 	if dirty || len(*st.pending[len(st.pending)-1])+size > chunkBytes {
-		st.pending = append(st.pending, chunks.get())
+		st.pending = append(st.pending, chunks.get(size))
 	}
 	buf := st.pending[len(st.pending)-1]
 	before := len(*buf)
@@ -297,7 +297,7 @@ func (st *stream) waitRoom() {
 }
 
 // Get is part of mem.BufferPool; the switch never asks.
-func (st *stream) Get(int) *[]byte { return chunks.get() }
+func (st *stream) Get(n int) *[]byte { return chunks.get(n) }
 
 // Put takes a stream message back once gRPC has written it.
 func (st *stream) Put(b *[]byte) {
@@ -313,7 +313,11 @@ var chunks chunkPool
 // minChunk is more than gRPC's threshold for giving buffers back (1 KiB).
 const minChunk = 4 << 10
 
-func (p *chunkPool) get() *[]byte {
+// get is an empty buffer for a frame of about n bytes.
+func (p *chunkPool) get(n int) *[]byte {
+	if n > chunkBytes {
+		return frames.Large.Get(n + frameOverhead/4)
+	}
 	if b, ok := p.pool.Get().(*[]byte); ok {
 		*b = (*b)[:0]
 		return b
@@ -323,9 +327,11 @@ func (p *chunkPool) get() *[]byte {
 }
 
 func (p *chunkPool) put(b *[]byte) {
-	if cap(*b) <= 2*chunkBytes { // the memory of one huge body is not kept
+	if cap(*b) < frames.LargeMin {
 		p.pool.Put(b)
+		return
 	}
+	frames.Large.Put(b)
 }
 
 // loginTimeout is how long a stream may take to log in.

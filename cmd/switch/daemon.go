@@ -56,6 +56,7 @@ func (sh *shell) daemon(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	useCores(cfg.DataDir != "")
 	floor := make([]byte, gcFloor)
 	defer runtime.KeepAlive(floor)
 	log := cfg.Logger

@@ -60,9 +60,8 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 const (
 	// minPooled is more than gRPC's threshold for giving buffers back (1 KiB).
 	minPooled = 4 << 10
-	// maxPooled is the largest buffer that is kept: the memory of one huge body is
-	// not.
-	maxPooled = 256 << 10
+	// maxPooled is the largest buffer that is kept here; Large has the others.
+	maxPooled = LargeMin
 )
 
 // incoming keeps the memory of stream messages that came in several pieces.
@@ -74,6 +73,11 @@ type pool struct{ buffers sync.Pool }
 
 // Get is part of mem.BufferPool. What it hands out is not clear.
 func (p *pool) Get(n int) *[]byte {
+	if n > maxPooled {
+		b := Large.Get(n)
+		*b = (*b)[:n]
+		return b
+	}
 	if b, ok := p.buffers.Get().(*[]byte); ok && cap(*b) >= n {
 		*b = (*b)[:n]
 		return b
@@ -86,5 +90,7 @@ func (p *pool) Get(n int) *[]byte {
 func (p *pool) Put(b *[]byte) {
 	if cap(*b) <= maxPooled {
 		p.buffers.Put(b)
+		return
 	}
+	Large.Put(b)
 }

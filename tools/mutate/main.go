@@ -81,10 +81,11 @@ func run(list, only string, verbose bool) error {
 		n++
 		began := time.Now()
 		how, err := m.plant(dir, verbose)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		if how == "" {
+		switch {
+		case err != nil: // of the list: the others are planted all the same
+			unnoticed = append(unnoticed, m.name)
+			how = "NOT PLANTED: " + err.Error()
+		case how == "":
 			unnoticed = append(unnoticed, m.name)
 			how = "NOT NOTICED"
 		}
