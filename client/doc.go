@@ -14,7 +14,7 @@
 // All methods are safe for concurrent use. What takes a context waits for the
 // switch's word, and while the client reconnects for that, until the context
 // ends. What takes none (Ack, Reply, ReplyFailure) never waits. Callbacks
-// (SubscriptionHandler, Pending) come one at a time from the session loop:
+// (SubscriptionHandler, Pending, those of SendAsync) come one at a time from the session loop:
 // they may do what never waits, and no more.
 //
 // # The session
@@ -59,9 +59,11 @@
 //
 // # How it sends
 //
-// Verbs append their frame under one lock, let other goroutines run, and then
-// whoever comes first sends what everybody appended as one stream message. The
-// session loop does the same, once for each message it received. Nobody but one
+// Verbs append their frame under one lock. The first one then lets other
+// goroutines run, and sends what they have appended meanwhile along with its own as
+// one stream message; the others don't wait for it. The session loop does the
+// same, once for each message it received. SendAsync leaves it to the flusher: of
+// its frames in one stream message the last is answered, for all of them. Nobody but one
 // flusher goroutine may block in gRPC: the others look first how much gRPC holds
 // unsent. So a switch that stops reading stops nobody who has a deadline, and
 // never the session loop.

@@ -19,7 +19,10 @@ second signal ends it at once.
 
 The log goes to standard error. With --data-dir queues are durable unless they are made with
 --durability memory: what is answered is on disk, and a restart is a pause. Without it everything is kept in
-memory, and ends with the process.`
+memory, and ends with the process.
+
+In memory it keeps half of the cores busy at a time, and with --data-dir all of them;
+GOMAXPROCS in the environment says otherwise.`
 
 // defaultDrain is how long work may take to end: below the 30 s or more that
 // service managers wait before they kill.
