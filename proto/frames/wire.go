@@ -37,19 +37,25 @@ type cursor struct {
 // next goes to the next field, until there is none or one is malformed.
 func (c *cursor) next() bool {
 	b := c.rest
-	if len(b) < 2 || b[0]|b[1] >= 0x80 || c.err != nil {
+	if len(b) < 3 || b[0] >= 0x80 || b[0] < 8 || c.err != nil {
 		return c.nextLong()
 	}
-	// Most fields have a tag of one byte, and a number or a length of one byte.
+	// Most fields have a tag of one byte, a number of one byte or a length of at
+	// most two.
 	c.number, c.kind = protowire.Number(b[0]>>3), protowire.Type(b[0]&7)
-	switch end := 2 + int(b[1]); {
-	case c.number == 0:
-		return c.malformed()
+	at, n := 2, int(b[1])
+	if n >= 0x80 {
+		if c.kind != protowire.BytesType || b[2] >= 0x80 {
+			return c.nextLong()
+		}
+		at, n = 3, n&0x7f|int(b[2])<<7
+	}
+	switch end := at + n; {
 	case c.kind == protowire.VarintType:
-		c.varint, c.rest = uint64(b[1]), b[2:]
+		c.varint, c.rest = uint64(n), b[at:]
 		return true
 	case c.kind == protowire.BytesType && end <= len(b):
-		c.bytes, c.rest = b[2:end:end], b[end:]
+		c.bytes, c.rest = b[at:end:end], b[end:]
 		return true
 	}
 	return c.nextLong()
