@@ -105,9 +105,7 @@ func switchCaller(ctx context.Context, addr string) (call, error) {
 	}
 	caller := rpc.NewCaller(c)
 	return func(ctx context.Context, request []byte) ([]byte, error) {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		return caller.Call(ctx, target, request)
+		return caller.Call(ctx, target, request, rpc.Timeout(callTimeout))
 	}, nil
 }
 

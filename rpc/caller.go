@@ -23,6 +23,7 @@ type Caller struct {
 	client  *client.Client // set at construction
 	last    atomic.Uint64  // correlation id; none is used again: a late reply must not reach another call
 	waiters sync.Pool      // of *waiter
+	alarms  alarms
 
 	inbox atomic.Pointer[client.Inbox] // nil before the first call
 
@@ -90,10 +91,24 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, queue)
 	}
-	var left time.Duration // zero: no deadline
+	after := m.Timeout // zero: no Timeout
+	left := after      // zero: no deadline
 	if deadline, ok := ctx.Deadline(); ok {
 		left = max(time.Until(deadline), 1) // it may be over already, a moment before ctx is
+		if after > 0 {
+			left = min(left, after)
+		}
+	}
+	if left > 0 {
 		m.Timeout = travelling(left)
+	}
+	sending := ctx
+	var due time.Time
+	if after > 0 {
+		due = time.Now().Add(after)
+		lazy := &lazyContext{parent: ctx, deadline: due}
+		defer lazy.end(nil)
+		sending = lazy
 	}
 	inbox, err := c.open()
 	if err != nil {
@@ -102,23 +117,30 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	w := c.waiter()
 	defer c.waiters.Put(w)
 	m.CorrelationID = strconv.FormatUint(c.last.Add(1), 36)
-	if err := inbox.Request(ctx, queue, m, w); err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil, endedConnecting(ctx, queue, left)
+	if err := inbox.Request(sending, queue, m, w); err != nil {
+		if sending.Err() != nil && errors.Is(err, sending.Err()) {
+			return nil, endedConnecting(sending, queue, left)
 		}
 		return nil, fromClient(queue, err)
 	}
+	if after > 0 {
+		c.alarms.set(w, inbox, m.CorrelationID, due, after)
+		defer c.alarms.unset(w)
+	}
 
+	var o outcome
 	select {
-	case o := <-w.done:
-		return o.answer(ctx, queue)
+	case o = <-w.done:
 	case <-ctx.Done():
+		if inbox.Cancel(m.CorrelationID) {
+			return nil, endedWaiting(ctx, queue, left)
+		}
+		o = <-w.done // the reply was quicker
 	}
-	if !inbox.Cancel(m.CorrelationID) { // the reply was quicker
-		o := <-w.done
-		return o.answer(ctx, queue)
+	if o.timedOut {
+		return nil, errTimedOut(queue, after)
 	}
-	return nil, endedWaiting(ctx, queue, left)
+	return o.answer(ctx, queue)
 }
 
 // travelling is what a request carries of the time that is left: whole

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// A handlerContext is the context of one running handler. Setting up a context
-// with a deadline costs more than many a handler does, and handlers of that kind
-// never look at theirs. So the real one is made at the first look.
-type handlerContext struct {
+// A lazyContext is the context of one running handler, or of a call with a
+// Timeout. Setting up a context with a deadline costs more than many a handler
+// does, and handlers of that kind never look at theirs. So the real one is made
+// at the first look.
+type lazyContext struct {
 	// Set at construction.
 	parent   context.Context
 	deadline time.Time // zero: none
@@ -23,22 +24,30 @@ type handlerContext struct {
 
 // Deadline implements [context.Context]. The caller's deadline is the only one: Serve's
 // own context ends handlers by way of the drain.
-func (c *handlerContext) Deadline() (time.Time, bool) {
+func (c *lazyContext) Deadline() (time.Time, bool) {
 	return c.deadline, !c.deadline.IsZero()
 }
 
 // Done implements [context.Context].
-func (c *handlerContext) Done() <-chan struct{} { return c.look().Done() }
+func (c *lazyContext) Done() <-chan struct{} { return c.look().Done() }
 
-// Err implements [context.Context].
-func (c *handlerContext) Err() error { return c.look().Err() }
+// Err implements [context.Context]. As long as nothing has ended, it is no look.
+func (c *lazyContext) Err() error {
+	c.mu.Lock()
+	runs := c.inner == nil && !c.over && c.parent.Err() == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline))
+	c.mu.Unlock()
+	if runs {
+		return nil
+	}
+	return c.look().Err()
+}
 
 // Value implements [context.Context]. Package context finds the nearest context that can be
 // cancelled by way of a value, so this is a look too.
-func (c *handlerContext) Value(key any) any { return c.look().Value(key) }
+func (c *lazyContext) Value(key any) any { return c.look().Value(key) }
 
 // look answers the real context.
-func (c *handlerContext) look() context.Context {
+func (c *lazyContext) look() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner != nil {
@@ -61,7 +70,7 @@ func (c *handlerContext) look() context.Context {
 
 // end ends the context, for good and with the first cause; nil means
 // context.Canceled.
-func (c *handlerContext) end(cause error) {
+func (c *lazyContext) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {

@@ -180,7 +180,7 @@ func TestHandlerContext(t *testing.T) {
 	parent := context.WithValue(context.Background(), key{}, 1)
 	cause := errors.New("cause")
 	synctest.Test(t, func(t *testing.T) {
-		for name, c := range map[string]*handlerContext{
+		for name, c := range map[string]*lazyContext{
 			"plain":    {parent: parent},
 			"deadline": {parent: parent, deadline: time.Now().Add(time.Hour)},
 		} {
@@ -202,13 +202,13 @@ func TestHandlerContext(t *testing.T) {
 			}
 			stop()
 		}
-		unseen := &handlerContext{parent: parent, deadline: time.Now().Add(time.Hour)}
+		unseen := &lazyContext{parent: parent, deadline: time.Now().Add(time.Hour)}
 		unseen.end(cause)
 		unseen.end(errors.New("another"))
 		if !errors.Is(unseen.Err(), context.Canceled) || !errors.Is(context.Cause(unseen), cause) {
 			t.Errorf("looked at after its end: %v, %v", unseen.Err(), context.Cause(unseen))
 		}
-		timed := &handlerContext{parent: parent, deadline: time.Now().Add(time.Second)}
+		timed := &lazyContext{parent: parent, deadline: time.Now().Add(time.Second)}
 		<-timed.Done()
 		if !errors.Is(timed.Err(), context.DeadlineExceeded) {
 			t.Error(timed.Err())
@@ -217,7 +217,7 @@ func TestHandlerContext(t *testing.T) {
 
 		ended, stop := context.WithCancelCause(parent)
 		stop(cause)
-		orphan := &handlerContext{parent: ended}
+		orphan := &lazyContext{parent: ended}
 		if !errors.Is(orphan.Err(), context.Canceled) || !errors.Is(context.Cause(orphan), cause) {
 			t.Errorf("with an ended parent: %v, %v", orphan.Err(), context.Cause(orphan))
 		}
@@ -227,7 +227,7 @@ func TestHandlerContext(t *testing.T) {
 
 func TestHandlerContextInParallel(t *testing.T) {
 	for range 200 {
-		c := &handlerContext{parent: context.Background(), deadline: time.Now().Add(time.Hour)}
+		c := &lazyContext{parent: context.Background(), deadline: time.Now().Add(time.Hour)}
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() { <-c.Done() })

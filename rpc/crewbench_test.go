@@ -61,8 +61,8 @@ func deep(depth int) byte {
 	return frame[depth]
 }
 
-// BenchmarkHandlerContext is why a handler's context is made at the first look.
-func BenchmarkHandlerContext(b *testing.B) {
+// BenchmarkLazyContext is why a handler's context is made at the first look.
+func BenchmarkLazyContext(b *testing.B) {
 	s, _ := newJobs(nil, 1)
 	deadline := time.Now().Add(time.Hour)
 	d := &client.Delivery{Queue: "q", Expires: deadline}

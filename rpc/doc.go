@@ -21,9 +21,10 @@
 //
 // The time left until the context's deadline travels with the request. The switch
 // never delivers a request whose time is over, and the handler's context has the
-// same deadline. A call without a deadline waits until somebody serves it. One whose context ends
-// returns at once: if the request still waits it is withdrawn, if it
-// runs its reply is dropped.
+// same deadline. [Timeout] is a deadline that costs less than a context's. A call
+// without any waits until somebody serves it. One whose context ends returns at
+// once: if the request still waits it is withdrawn, if it runs its reply is
+// dropped.
 //
 // # What can go wrong, and who says so
 //

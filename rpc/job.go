@@ -33,7 +33,7 @@ type job struct {
 	delivery *client.Delivery
 	request  Request
 
-	context handlerContext
+	context lazyContext
 	settled atomic.Bool // its lease was, or is about to be, given up: by the worker or by the drain
 	lost    atomic.Bool // its lease is gone
 	seen    bool        // the extender has met it before; owned by the crew's lock
@@ -44,7 +44,7 @@ func newJob(s *service, d *client.Delivery) *job {
 		service:  s,
 		delivery: d,
 		request:  request(d),
-		context:  handlerContext{parent: s.base, deadline: d.Expires},
+		context:  lazyContext{parent: s.base, deadline: d.Expires},
 	}
 }
 

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"github.com/d3b0a776/switch/client"
 )
@@ -56,6 +57,12 @@ type Handler func(ctx context.Context, req *Request) ([]byte, error)
 // message is what travels for a request.
 func message(req Request, opts []CallOption) client.Message {
 	m := client.Message{Body: req.Body, Headers: req.Headers}
+	if len(opts) == 1 {
+		if after, is := opts[0].(timeout); is {
+			m.Timeout = max(time.Duration(after), 1)
+			return m
+		}
+	}
 	if len(opts) > 0 {
 		return optioned(m, opts)
 	}

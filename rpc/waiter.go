@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"github.com/d3b0a776/switch/client"
 )
@@ -10,14 +11,22 @@ import (
 // calls, so that a call needs no channel of its own.
 type waiter struct {
 	done chan outcome // capacity 1, so that the receive loop never waits; never closed
+
+	// Guarded by Caller.alarms.
+	line           *line // nil: it has no Timeout, or is not to be told any more
+	before, behind *waiter
+	inbox          *client.Inbox
+	id             string // the correlation id
+	due            time.Time
 }
 
 var _ client.Pending = (*waiter)(nil)
 
 // An outcome is a reply or the reason why none will come.
 type outcome struct {
-	reply *client.Delivery
-	err   error
+	reply    *client.Delivery
+	err      error
+	timedOut bool
 }
 
 // waiter is a waiter that nobody uses. Its channel is empty, as it is again

@@ -227,6 +227,15 @@ var restartContracts = []contract{
 			s.Error("its temporary queue came back")
 		}
 	}},
+	{name: "G8_a_session_that_ended_stays_away", play: func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil) // with it the session is on disk
+		p.logout()
+		s.again()
+		if sessions := s.diagnose().GetSessions(); len(sessions) != 0 {
+			s.Errorf("sessions came back: %v", sessions)
+		}
+	}},
 	{name: "G8_an_old_lease_hits_nothing", play: func(s *scene) {
 		p, w := s.client("p"), s.client("w")
 		p.create("q", nil)
