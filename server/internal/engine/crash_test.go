@@ -100,7 +100,7 @@ const producers = 4
 
 // run works, with the queues q0, q1 … and those that come and go.
 func (w *work) run(steps int) {
-	hooked := errorfs.Wrap(w.fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	hooked := errorfs.Wrap(clonedFS{w.fs}, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && !w.off.Load() && w.calls.Add(1)%int64(w.every) == 0 {
 			w.crash(op)
 		}

@@ -142,6 +142,7 @@ func (s *space) decide(e *Engine, now *Space) {
 		log.Info("the disk has room again: durable queues take messages")
 	}
 	now.Refusing = s.full
+	e.disk.Short(s.full)
 }
 
 func slack(reserve uint64) uint64 { return min(reserve/slackShare, maxSlack) }

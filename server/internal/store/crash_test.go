@@ -104,7 +104,7 @@ func TestCrashes(t *testing.T) {
 		}
 	}
 	fs := hookFS{
-		FS:     mem,
+		FS:     clonedFS{mem},
 		before: func(op, name string) error { crash("before", op, name); return nil },
 		after:  func(op, name string) { crash("after", op, name) },
 	}

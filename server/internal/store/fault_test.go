@@ -25,7 +25,7 @@ type faulty struct {
 func openFaulty(t *testing.T) *faulty {
 	t.Helper()
 	f := &faulty{mem: vfs.NewCrashableMem(), failed: make(chan error, 100)}
-	fs := hookFS{FS: f.mem, before: func(op, name string) error {
+	fs := hookFS{FS: clonedFS{f.mem}, before: func(op, name string) error {
 		if fail := f.fail.Load(); fail != nil {
 			return (*fail)(op, name)
 		}

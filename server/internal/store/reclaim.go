@@ -18,6 +18,9 @@ const (
 	// about once for each time that the store halves.
 	reclaimSlack  = 64 << 20
 	reclaimFactor = 2
+	// While the disk is nearly full, it is a quarter and little more instead.
+	shortSlack = 1 << 20
+	shortShare = 4
 	// liveCost is what a message takes beside its body, about, in bytes. Large
 	// headers take more: then a merge wins little, and the next one waits twice as
 	// long, up to lazyReclaim.
@@ -36,6 +39,16 @@ type reclaimer struct {
 	queues  map[uint64]int64
 	live    int64 // bytes in all queues
 	deleted bool  // something was deleted since the last merge
+	short   bool  // the disk is nearly full
+}
+
+// Short says whether the disk is nearly full: then what is deleted is given back
+// soon, and not only when there is much of it.
+func (d *Disk) Short(short bool) {
+	r := &d.reclaim
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.short = short
 }
 
 func (d *Disk) startReclaiming() {
@@ -62,20 +75,36 @@ func (d *Disk) reclaiming() {
 			return
 		}
 		if before := d.tables(); r.wasteful(before) {
-			// Its only error but a failure is that it was stopped.
-			_ = d.guard.run(func() error {
-				err := d.db.Compact(r.ctx, []byte{familyRequest}, []byte{familyMessage + 1}, false)
-				if r.ctx.Err() != nil {
-					return nil
-				}
-				return err
-			})
+			d.merge()
 			if pause *= 2; d.tables() < before/4*3 {
 				pause = reclaimEvery
 			}
-			pause = min(pause, lazyReclaim)
+			pause = min(pause, r.patience())
 		}
 	}
+}
+
+// merge merges the messages' tables, part by part, so that there need not be room
+// for all of them twice. Its only errors but a failure are that it was stopped and
+// that the disk is full: then some parts may have been merged.
+func (d *Disk) merge() {
+	_ = d.guard.run(func() error {
+		err := d.db.Compact(d.reclaim.ctx, []byte{familyRequest}, []byte{familyMessage + 1}, true)
+		if d.reclaim.ctx.Err() != nil || isFull(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+// patience is how long a merge waits at most that would win little.
+func (r *reclaimer) patience() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.short {
+		return reclaimEvery
+	}
+	return lazyReclaim
 }
 
 // tables is how many bytes the tables have.
@@ -88,7 +117,11 @@ func (d *Disk) tables() int64 {
 func (r *reclaimer) wasteful(tables int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.deleted || tables <= reclaimFactor*r.live+reclaimSlack {
+	most := reclaimFactor*r.live + reclaimSlack
+	if r.short {
+		most = r.live + r.live/shortShare + shortSlack
+	}
+	if !r.deleted || tables <= most {
 		return false
 	}
 	r.deleted = false
