@@ -49,6 +49,11 @@ mutants: ## Plant mistakes, one at a time, and fail if the tests do not notice (
 	cd tools && go build -o $(BIN)/mutate ./mutate
 	mutate -only '$(ONLY)' tools/mutate/durable.txt
 
+.PHONY: allocs
+allocs: ## Fail if a hot path allocates more than tools/allocs/limits.txt allows
+	cd tools && go build -o $(BIN)/allocs ./allocs
+	allocs tools/allocs/limits.txt
+
 .PHONY: fuzz
 fuzz: ## Fuzz each Fuzz* target in the tree for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)
@@ -67,6 +72,8 @@ peers: ## Build the switch and measure it beside NATS, Redis and RabbitMQ (PEERS
 lint: $(BIN)/golangci-lint $(BUF) ## Check Go and proto for style and common mistakes
 	@found=$$(gofmt -l .); if [ -n "$$found" ]; then echo >&2 "not formatted, run 'make format': $$found"; exit 1; fi
 	golangci-lint run
+	cd bench && golangci-lint run
+	cd tools && golangci-lint run
 	buf lint
 	buf format --diff --exit-code
 

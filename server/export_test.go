@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -67,6 +68,21 @@ func (s *Server) Links() int {
 	defer tx.End()
 	return len(s.links)
 }
+
+// A Loop is a receive loop without its goroutine: whoever has it brings the stream
+// messages.
+type Loop struct{ r *receiver }
+
+// NewLoop is the receive loop of a stream; ss only has to send.
+func (s *Server) NewLoop(ss grpc.ServerStream) *Loop {
+	return &Loop{&receiver{s: s, st: newStream(s, ss), loggedIn: make(chan struct{}), lost: make(chan error, 1)}}
+}
+
+// Handle does what one stream message says.
+func (l *Loop) Handle(message []byte) error { return l.r.handle(message) }
+
+// End loses the stream.
+func (l *Loop) End() { l.r.detach() }
 
 // FailStore does what a failure of the store does.
 func (s *Server) FailStore(err error) { s.storeFailed(err) }
