@@ -21,8 +21,8 @@ The log goes to standard error. With --data-dir queues are durable unless they a
 --durability memory: what is answered is on disk, and a restart is a pause. Without it everything is kept in
 memory, and ends with the process.
 
-In memory it keeps half of the cores busy at a time, and with --data-dir all of them;
-GOMAXPROCS in the environment says otherwise.`
+In memory it keeps half of the cores busy at a time as long as they are enough, which costs less;
+with --data-dir it uses all of them. GOMAXPROCS in the environment says otherwise.`
 
 // defaultDrain is how long work may take to end: below the 30 s or more that
 // service managers wait before they kill.
@@ -59,7 +59,7 @@ func (sh *shell) daemon(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	useCores(cfg.DataDir != "")
+	useCores(c.Context, cfg.DataDir != "")
 	floor := make([]byte, gcFloor)
 	defer runtime.KeepAlive(floor)
 	log := cfg.Logger
