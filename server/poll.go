@@ -120,15 +120,18 @@ func (p *poll) close(ctx context.Context, id queue.SessionID) (*pb.TransferRespo
 	var tx engine.Tx
 	p.s.engine.Begin(&tx)
 	defer tx.End()
-	if _, err := tx.Apply(&queue.ClosePull{Session: id, Sink: p}); err != nil {
+	op := &queue.ClosePull{Session: id, Sink: p}
+	gone := ctx.Err()
+	if gone != nil {
+		for _, d := range p.deliveries {
+			op.Release = append(op.Release, queue.Lease(d.GetLease()))
+		}
+	}
+	if _, err := tx.Apply(op); err != nil {
 		return nil, p.s.status(err)
 	}
-	if ctx.Err() != nil {
-		for _, d := range p.deliveries {
-			// A lease that ended meanwhile needs no release.
-			_, _ = tx.Apply(&queue.Nack{Session: id, Leases: []queue.Lease{queue.Lease(d.GetLease())}, Kind: queue.Release})
-		}
-		return nil, ctx.Err()
+	if gone != nil {
+		return nil, gone
 	}
 	if len(p.deliveries) == 0 && p.err != nil {
 		return nil, p.s.status(p.err)

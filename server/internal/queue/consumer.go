@@ -139,6 +139,7 @@ func (op *Subscribe) resume(s *State, sess *Session, fx *Effects) error {
 func (c *Consumer) repeat(after Lease, fx *Effects) {
 	for m := c.held.head; m != nil; m = m.heldNext {
 		if m.lease > after {
+			m.repeated = true
 			fx.Deliveries = append(fx.Deliveries, Delivery{c.target(), c, m, m.lease})
 		}
 	}
@@ -251,7 +252,7 @@ func (op *Pull) apply(s *State, fx *Effects) error {
 	return nil
 }
 
-func (op *ClosePull) apply(s *State, _ *Effects) error {
+func (op *ClosePull) apply(s *State, fx *Effects) error {
 	sess := s.sessions[op.Session]
 	if sess == nil {
 		return nil // it took its pulls with it
@@ -265,6 +266,11 @@ func (op *ClosePull) apply(s *State, _ *Effects) error {
 	sess.pulls--
 	sess.seen = s.now
 	sess.schedule(s)
+	for _, l := range op.Release {
+		if m := s.leases.get(l); m != nil && m.holder.Session == sess && !m.repeated {
+			s.giveBack(m, comeback{}, fx)
+		}
+	}
 	return nil
 }
 

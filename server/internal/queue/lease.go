@@ -54,7 +54,7 @@ func (s *State) unlease(m *Message) *Consumer {
 		i := slices.Index(c.Session.ending, c)
 		c.Session.ending = slices.Delete(c.Session.ending, i, i+1)
 	}
-	m.lease, m.holder, m.leasedAt, m.leasedTo = 0, nil, 0, 0
+	m.lease, m.holder, m.leasedAt, m.leasedTo, m.repeated = 0, nil, 0, 0, false
 	return c
 }
 

@@ -33,6 +33,7 @@ type Message struct {
 	seated          bool // it has been in queue.waiting; it returns to queue.returned
 	request         bool // it is stored as one that somebody waits for in person
 	attemptsStored  bool // so are its Attempts, beside it
+	repeated        bool // its lease was delivered again, to who asked for it
 	state           messageState
 
 	next, prev *Message // in queue.waiting, while waiting

@@ -106,6 +106,9 @@ type Pull struct {
 type ClosePull struct {
 	Session SessionID
 	Sink    any
+	// Release are deliveries that did not get through: they go back, untouched,
+	// but for those that another Pull has asked for since.
+	Release []Lease
 }
 
 // Ack ends leases for good. With one lease its failure is the Op's; else it is
