@@ -34,8 +34,7 @@ type Waiter interface {
 type committer struct {
 	wake  chan struct{} // buffered; never closed
 	quit  chan struct{} // closed by closeDisk, for the loader too
-	turn  sync.Mutex    // held from taking a batch until it is synced
-	order sync.Mutex    // held from before that until what waited for it is released
+	turn  sync.Mutex    // held from taking a batch to releasing what waited for it
 	loops sync.WaitGroup
 	lazy  *time.Timer
 }
@@ -137,8 +136,6 @@ func (e *Engine) commitOne() bool {
 	size := batch.Size()
 	err := e.sync(batch)
 	e.wrote(size)
-	e.commit.order.Lock()
-	e.commit.turn.Unlock() // the next one syncs while this one releases
 
 	var tx Tx
 	e.Begin(&tx)
@@ -151,7 +148,7 @@ func (e *Engine) commitOne() bool {
 		}
 		p.spare = waiters[:0]
 	}
-	e.commit.order.Unlock()
+	e.commit.turn.Unlock()
 	tx.End()
 	if err != nil {
 		e.fail(err)
