@@ -316,7 +316,7 @@ const minChunk = 4 << 10
 // get is an empty buffer for a frame of about n bytes.
 func (p *chunkPool) get(n int) *[]byte {
 	if n > chunkBytes {
-		return frames.Large.Get(n + frameOverhead/4)
+		return frames.Large.Get(n + frameOverhead/4) // headers and names come on top, and frames behind it
 	}
 	if b, ok := p.pool.Get().(*[]byte); ok {
 		*b = (*b)[:0]
