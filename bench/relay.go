@@ -51,8 +51,10 @@ func relayPeer() *peer {
 			}
 			return conn.Close()
 		},
-		respond: relayRespond,
-		caller:  relayCaller,
+		respond:  relayRespond,
+		caller:   relayCaller,
+		producer: relayProducer,
+		consumer: relayConsumer,
 	}
 }
 
@@ -177,4 +179,33 @@ func relayCaller(ctx context.Context, addr string) (call, error) {
 			return l.send(frame{queue: queue, replyTo: replyTo, number: number, body: request})
 		})
 	}, nil
+}
+
+// relayProducer sends when 64 KiB are pending, as nobody waits for what is sent.
+func relayProducer(ctx context.Context, addr string) (*producer, error) {
+	l, err := dialRelay(ctx, addr, "producer")
+	if err != nil {
+		return nil, err
+	}
+	queue := []byte(target)
+	return &producer{
+		workers: 1,
+		publish: func(_ context.Context, body []byte) error { return l.append(frame{queue: queue, body: body}) },
+		flush:   func(context.Context) error { return l.flush() },
+	}, nil
+}
+
+func relayConsumer(ctx context.Context, addr string, on func([]byte)) error {
+	l, err := dialRelay(ctx, addr, target)
+	if err != nil {
+		return err
+	}
+	// The receiving goroutine ends with the stream, which ends with ctx.
+	go func() {
+		_ = l.receive(func(f frame) error { // what does not arrive is missed
+			on(f.body)
+			return nil
+		}, func() error { return nil })
+	}()
+	return nil
 }

@@ -89,7 +89,7 @@ func flowWorks(p *plan) []*work {
 	fanIn := measurePipe("trickle", job{BodyBytes: smallBody, Connections: p.scale.Connections})
 	return []*work{
 		{name: "pipeline", title: "pipeline, one producer, one consumer, 128 B", columns: flowColumns,
-			runs: on(pipe, "switch", "nats", "jetstream-memory"),
+			runs: on(pipe, "switch", "nats", "jetstream-memory", "relay"),
 			bars: []bar{
 				beside("switch", "nats", rate, atLeast(1)),
 				beside("switch", "jetstream-memory", rate, atLeast(10)),
@@ -129,7 +129,7 @@ func payloadWorks() []*work {
 	calls := func(name, title string, bytes int) *work {
 		j := job{Workers: fewCallers, BodyBytes: bytes}
 		return &work{name: name, title: title, columns: payloadColumns,
-			runs: on(measureCalls(j), "switch", "nats"),
+			runs: on(measureCalls(j), "switch", "nats", "relay"),
 			bars: []bar{beside("switch", "nats", rate, atLeast(1))}}
 	}
 	return []*work{

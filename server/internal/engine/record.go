@@ -52,7 +52,7 @@ func (e *Engine) save() (through uint64) {
 	b := p.batch
 	for _, q := range u.Queues {
 		k := q.Kept()
-		b.PutStat(k.ID, store.Stat{Messages: k.Messages, Bytes: k.Bytes, Earliest: int64(k.Earliest)})
+		b.PutStat(k.ID, store.Stat{Messages: k.Messages, Bytes: k.Bytes, Earliest: int64(k.Earliest)}, q.Middle())
 	}
 	for _, id := range u.SessionsGone {
 		b.DeleteSession(uint64(id))

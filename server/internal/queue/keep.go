@@ -8,6 +8,19 @@ func (q *Queue) Kept() KeptQueue {
 	return KeptQueue{ID: q.id, Name: q.Name, Made: q.Made, Options: q.Options, Messages: q.count(), Bytes: q.bytes, Earliest: q.earliest}
 }
 
+// Middle is a sequence between the oldest and the newest message of q, about in the
+// middle: what is taken off lies before it, and what is new behind it.
+func (q *Queue) Middle() uint64 {
+	oldest := q.last
+	if m := q.waiting.head; m != nil {
+		oldest = m.ID.Sequence
+	}
+	if len(q.runs) > 0 {
+		oldest = min(oldest, q.runs[0].first)
+	}
+	return oldest + (q.last-oldest)/2
+}
+
 // Kept is the session as a store keeps it.
 func (sess *Session) Kept() KeptSession {
 	k := KeptSession{ID: sess.ID, Name: sess.Name, Principal: sess.Principal, Producer: sess.producer, TTL: sess.TTL, Grace: sess.Grace,

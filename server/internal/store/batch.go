@@ -110,10 +110,11 @@ func (b *Batch) PutQueue(q *Queue) {
 	b.put(appendID(b.key(), familyQueue, q.ID), appendQueue(b.value(), q))
 }
 
-// PutStat stores what a queue's messages amount to.
-func (b *Batch) PutStat(queue uint64, s Stat) {
+// PutStat stores what a queue's messages amount to. Middle is a sequence between
+// what is read and deleted of it and what is new; it is not stored.
+func (b *Batch) PutStat(queue uint64, s Stat, middle uint64) {
 	b.put(appendID(b.key(), familyStat, queue), appendStat(b.value(), s))
-	b.d.reclaim.set(queue, s)
+	b.d.reclaim.set(queue, s, middle)
 }
 
 // DeleteQueue deletes a queue with everything in it.
@@ -121,7 +122,7 @@ func (b *Batch) DeleteQueue(queue uint64) {
 	b.delete(appendID(b.key(), familyQueue, queue))
 	b.delete(appendID(b.key(), familyStat, queue))
 	b.DeleteMessages(queue, 0, 1<<64-1)
-	b.d.reclaim.set(queue, Stat{})
+	b.d.reclaim.set(queue, Stat{}, 0)
 }
 
 // PutSession stores a session.

@@ -27,7 +27,7 @@ func (d *Disk) Start(now time.Time) (Start, error) {
 	}
 	d.startReclaiming()
 	for queue, stat := range r.s.Stats {
-		d.reclaim.set(queue, stat)
+		d.reclaim.set(queue, stat, 0)
 	}
 	d.reclaim.note() // what an earlier life has deleted
 	return r.s, nil

@@ -37,7 +37,7 @@ func BenchmarkCommit(b *testing.B) {
 						batch.DeleteMessage(&old)
 					}
 				}
-				batch.PutStat(1, store.Stat{Messages: messages, Bytes: messages << 10})
+				batch.PutStat(1, store.Stat{Messages: messages, Bytes: messages << 10}, 0)
 				batch.PutSequence(m.Sequence)
 				if err := batch.Commit(); err != nil {
 					b.Fatal(err)

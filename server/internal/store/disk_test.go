@@ -105,7 +105,7 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 		for i := range want.Queues {
 			b.PutQueue(&want.Queues[i])
 		}
-		b.PutStat(1, want.Stats[1])
+		b.PutStat(1, want.Stats[1], 0)
 		for i := range want.Requests {
 			b.PutMessage(&want.Requests[i])
 		}
@@ -163,7 +163,7 @@ func TestDeletes(t *testing.T) {
 	commit(t, d, func(b *store.Batch) {
 		for queue := uint64(1); queue <= 3; queue++ {
 			b.PutQueue(&store.Queue{ID: queue})
-			b.PutStat(queue, store.Stat{Messages: 9})
+			b.PutStat(queue, store.Stat{Messages: 9}, 0)
 			for s := uint64(1); s < 10; s++ {
 				m := full(queue, queue*10+s)
 				b.PutMessage(&m)

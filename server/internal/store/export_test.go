@@ -50,3 +50,12 @@ func Encode(v any) (key, value []byte) {
 
 // PutRaw puts a record as it is.
 func (b *Batch) PutRaw(key, value []byte) { b.put(key, value) }
+
+// Merged is how many bytes merges have written.
+func (d *Disk) Merged() (n uint64) {
+	m := d.db.Metrics()
+	for _, l := range m.Levels {
+		n += l.TableBytesCompacted
+	}
+	return n
+}

@@ -82,7 +82,7 @@ func put(b *store.Batch, record any) {
 	case store.Queue:
 		b.PutQueue(&v)
 	case store.QueueStat:
-		b.PutStat(v.Queue, v.Stat)
+		b.PutStat(v.Queue, v.Stat, 0)
 	case store.Session:
 		b.PutSession(&v)
 	case store.Window:

@@ -118,7 +118,7 @@ func (m *model) send(b *store.Batch, size int) {
 	s := m.stats[queue]
 	s.Messages++
 	s.Bytes += len(msg.Body)
-	b.PutStat(queue, s)
+	b.PutStat(queue, s, 0)
 	m.stats[queue] = s
 }
 

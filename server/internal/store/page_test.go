@@ -87,7 +87,7 @@ func TestDumpAndCheck(t *testing.T) {
 	a, b := full(1, 1), store.Message{Queue: 1, Sequence: 2, Body: []byte("xy")}
 	commit(t, d, func(batch *store.Batch) {
 		batch.PutQueue(&store.Queue{ID: 1})
-		batch.PutStat(1, store.Stat{Messages: 2, Bytes: 6})
+		batch.PutStat(1, store.Stat{Messages: 2, Bytes: 6}, 0)
 		batch.PutMessage(&a)
 		batch.PutMessage(&b)
 		batch.PutAttempts(1, 2, 3)
@@ -134,7 +134,7 @@ func TestCheckFindsWhatDoesNotFit(t *testing.T) {
 	request := full(7, 7)
 	commit(t, d, func(b *store.Batch) {
 		b.PutQueue(&store.Queue{ID: 1})
-		b.PutStat(1, store.Stat{Messages: 1})
+		b.PutStat(1, store.Stat{Messages: 1}, 0)
 		b.PutAttempts(1, 5, 1)
 		b.PutRaw(store.Encode(store.Place{Queue: 1, Sequence: 6}))
 		b.PutRaw(store.Encode(&request))

@@ -80,24 +80,9 @@ func (d *Disk) pebbleOptions(o Options) *pebble.Options {
 		p.Levels[i].IndexBlockSize = indexSize
 		// No Bloom filters: nothing is looked up that isn't there.
 	}
-	p.Experimental.SpanPolicyFunc = byFamily
+	p.Experimental.SpanPolicyFunc = d.tableEnd
 	p.Experimental.EnableColumnarBlocks = func() bool { return true } // the tables with checksums in the footer
 	return p
-}
-
-// byFamily ends each table where messages begin, and before what else is kept of
-// them. The few keys before those change with every batch: a table that went from
-// them to the messages would lie over all older messages, and these be written
-// anew with each merge, where otherwise their tables are just moved.
-func byFamily(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
-	if len(key) > 0 && key[0] >= familyMessage {
-		return policy, nil, nil
-	}
-	family := byte(familyRequest)
-	if len(key) > 0 && key[0] >= familyRequest {
-		family = key[0] + 1
-	}
-	return policy, []byte{family}, nil
 }
 
 // damaged ends the use of a store with a table that can't be read: messages of it

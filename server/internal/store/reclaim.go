@@ -36,10 +36,17 @@ type reclaimer struct {
 	once sync.Once // tests begin several lives on one Disk
 
 	mu      sync.Mutex // guards what is below
-	queues  map[uint64]int64
+	queues  map[uint64]holding
 	live    int64 // bytes in all queues
 	deleted bool  // something was deleted since the last merge
 	short   bool  // the disk is nearly full
+	cuts    cuts
+}
+
+// A holding is what lives in a queue.
+type holding struct {
+	bytes  int64
+	middle uint64 // a sequence between what is deleted and what is new; zero: unknown
 }
 
 // Short says whether the disk is nearly full: then what is deleted is given back
@@ -128,20 +135,21 @@ func (r *reclaimer) wasteful(tables int64) bool {
 	return true
 }
 
-// set notes what lives in a queue.
-func (r *reclaimer) set(queue uint64, s Stat) {
+// set notes what lives in a queue, and where its middle is.
+func (r *reclaimer) set(queue uint64, s Stat, middle uint64) {
 	bytes := int64(s.Bytes) + liveCost*int64(s.Messages)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.queues == nil {
-		r.queues = map[uint64]int64{}
+		r.queues = map[uint64]holding{}
 	}
-	r.live += bytes - r.queues[queue]
+	r.live += bytes - r.queues[queue].bytes
 	if bytes == 0 {
 		delete(r.queues, queue)
 	} else {
-		r.queues[queue] = bytes
+		r.queues[queue] = holding{bytes, middle}
 	}
+	r.cuts.set(queue, holding{bytes, middle})
 }
 
 // note says that something was deleted.

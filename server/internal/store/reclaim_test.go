@@ -32,7 +32,7 @@ func TestADrainedBacklogIsGivenBack(t *testing.T) {
 				f(b, &store.Message{Queue: 1, Sequence: uint64(n + 2), Body: body})
 				n++
 			}
-			b.PutStat(1, store.Stat{Messages: left(n), Bytes: left(n) * size})
+			b.PutStat(1, store.Stat{Messages: left(n), Bytes: left(n) * size}, 0)
 			if err := b.Commit(); err != nil {
 				t.Fatal(err)
 			}
