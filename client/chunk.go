@@ -16,7 +16,7 @@ const (
 	// minChunk is more than gRPC's threshold for giving buffers back (1 KiB).
 	minChunk = 4 << 10
 	// maxPooled is the largest buffer that a chunk keeps for later.
-	maxPooled = frames.LargeMin
+	maxPooled = 2 * chunkBytes
 )
 
 // A chunk is one stream message: frames, encoded one after the other. It is sent
@@ -26,7 +26,7 @@ const (
 type chunk struct {
 	buf   []byte
 	last  uint64       // tag of its last frame
-	large *[]byte      // what buf is part of, if that is one of frames.Large
+	large *[]byte      // what buf is part of, if that is one of frames.Pool
 	mute  int          // where its last frame of SendAsync begins, from 1; 0: there is none
 	refs  atomic.Int32 // the outbox's, and one for each sending under way
 
@@ -50,7 +50,7 @@ func (k *chunk) release() {
 	}
 	if k.large != nil {
 		*k.large = k.buf
-		frames.Large.Put(k.large)
+		frames.Pool.Put(k.large)
 		k.large, k.buf = nil, nil
 		return
 	}
@@ -65,8 +65,8 @@ func (k *chunk) grow(size int) {
 	if need <= maxPooled || need <= cap(k.buf) {
 		return
 	}
-	large := frames.Large.Get(need)
-	k.buf, k.large = append(*large, k.buf...), large
+	large := frames.Pool.Get(need)
+	k.buf, k.large = append((*large)[:0], k.buf...), large
 }
 
 // sendOn prepares k for the stream. The transport gives it back by Put, unless

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
@@ -33,6 +34,10 @@ const (
 	// lone caller 12 to 21 % of its CPU (docs/benchmarks.md).
 	streamWindow = 1 << 20
 	connWindow   = 4 << 20
+	// socketBuffer is how much is read and written at once, in bytes. gRPC has the
+	// memory only while there is something. With its 32 KiB, calls of 64 KiB take
+	// about a tenth more CPU.
+	socketBuffer = 128 << 10
 	// A switch that is silent for keepaliveTime is pinged, and given up when there
 	// is nothing from it for keepaliveTimeout more.
 	keepaliveTime    = 20 * time.Second
@@ -162,6 +167,9 @@ func dial(addr string, opts []grpc.DialOption) (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
+		grpc.WithReadBufferSize(socketBuffer),
+		grpc.WithWriteBufferSize(socketBuffer),
+		experimental.WithBufferPool(&frames.Pool),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithDisableRetry(), // it would keep copies; we resend by ourselves
 	}

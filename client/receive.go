@@ -187,8 +187,14 @@ func (l *loop) deliver(raw []byte) error {
 	return nil
 }
 
-// largeBody is from where on memory is handed out in pages.
-const largeBody = 32 << 10
+const (
+	// largeBody is from where on memory is handed out in pages.
+	largeBody = 32 << 10
+	// lastingBytes is from where on a stream message is in memory of its own, in
+	// which its body stays. Below, copying the body costs less than new memory for
+	// the whole message.
+	lastingBytes = 256 << 10
+)
 
 // newDelivery copies m.
 func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, error) {
@@ -227,6 +233,8 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 		b, d.Queue = appendText(b, m.Queue)
 	}
 	switch {
+	case large && l.in.Lasts(m.Body):
+		d.Body = m.Body[:len(m.Body):len(m.Body)]
 	case large:
 		d.Body = append([]byte(nil), m.Body...) // by itself: this does not clear it first
 	case len(m.Body) > 0:

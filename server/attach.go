@@ -75,8 +75,32 @@ type command struct {
 
 // forget lets go of what the core has kept, or refused.
 func (c *command) forget() {
-	c.send.Body, c.send.Headers = nil, nil
-	c.reply.Body, c.reply.Headers, c.reply.Failure = nil, nil, nil
+	c.send.Body, c.send.Buffer, c.send.Headers = nil, nil, nil
+	c.reply.Body, c.reply.Buffer, c.reply.Headers, c.reply.Failure = nil, nil, nil, nil
+}
+
+// refused frees what the core does not keep.
+func (c *command) refused() {
+	for _, m := range []queue.Buffer{c.send.Buffer, c.reply.Buffer} {
+		if m != nil {
+			m.Free()
+		}
+	}
+}
+
+// body is a body for the core. A small one is lent: copying it is nothing. A large
+// one stays where it is, in the buffer of the stream message, if it fills most of
+// that.
+func (r *receiver) body(b []byte) (body []byte, lent bool, buffer queue.Buffer) {
+	switch {
+	case len(b) <= queue.LentBytes:
+		return b, true, nil
+	case len(b) > largeBody:
+		if m := r.in.Share(b); m != nil {
+			return b, false, m
+		}
+	}
+	return cloneBytes(b), false, nil
 }
 
 // maxBatch bounds how many frames are applied under one hold of the lock.
@@ -183,12 +207,14 @@ func (r *receiver) decode(c *command, f *frames.ClientFrame) {
 	case frames.VerbSend:
 		if c.err = r.send.Unmarshal(f.Raw); c.err == nil {
 			c.err = sendOp(&c.send, &r.send)
+			c.send.Body, c.send.BodyLent, c.send.Buffer = r.body(r.send.Body)
 		} else {
 			c.err = malformed("SendRequest")
 		}
 	case frames.VerbReply:
 		if c.err = r.reply.Unmarshal(f.Raw); c.err == nil {
 			c.err = replyOp(&c.reply, &r.reply)
+			c.reply.Body, c.reply.BodyLent, c.reply.Buffer = r.body(r.reply.Body)
 		} else {
 			c.err = malformed("ReplyRequest")
 		}
@@ -227,6 +253,7 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 		}
 		l.applied = c.tag
 		if err := r.execute(l, c); err != nil {
+			c.refused()
 			l.answer(&r.tx, r.st, c.tag, frames.EventFailure, r.s.failure(err))
 		} else if c.quiet && r.tx.Batch() != 0 {
 			l.hold(&r.tx, c.tag, nil)

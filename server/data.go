@@ -141,7 +141,7 @@ func (d *dataService) Extend(ctx context.Context, req *pb.ExtendRequest) (*pb.Ex
 
 func (d *dataService) Reply(ctx context.Context, req *pb.ReplyRequest) (*pb.ReplyResponse, error) {
 	return unary(ctx, d.s, req, func(tx *engine.Tx, id queue.SessionID, req *pb.ReplyRequest) (*pb.ReplyResponse, error) {
-		m := frames.Reply{Lease: req.GetLease(), Body: req.GetBody(), Headers: headersOf(req.GetHeaders())}
+		m := frames.Reply{Lease: req.GetLease(), Headers: headersOf(req.GetHeaders())}
 		if req.GetFailure() != nil {
 			m.Failure = marshal(req.GetFailure())
 		}
@@ -149,7 +149,7 @@ func (d *dataService) Reply(ctx context.Context, req *pb.ReplyRequest) (*pb.Repl
 		if err := replyOp(&op, &m); err != nil {
 			return nil, err
 		}
-		op.Session = id
+		op.Session, op.Body = id, req.GetBody()
 		fx, err := tx.Apply(&op)
 		if err != nil {
 			return nil, err

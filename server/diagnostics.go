@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func owner(q *queue.Queue) string {
 func messageInfo(now queue.Instant, m *queue.Message, body int) *pb.MessageInfo {
 	info := &pb.MessageInfo{
 		MessageId:     m.ID.String(),
-		Body:          m.Body[:min(len(m.Body), body)],
+		Body:          bytes.Clone(m.Body[:min(len(m.Body), body)]),
 		BodyBytes:     uint64(len(m.Body)),
 		Headers:       headerMap(m.Headers),
 		CorrelationId: m.CorrelationID,

@@ -64,12 +64,11 @@ func pbOptions(o queue.Options) *pb.QueueOptions {
 	}
 }
 
-// sendOp makes op from an encoded SendRequest, without garbage but for what the
-// core keeps. It may be called without the engine's lock.
+// sendOp makes op, but for its body, from an encoded SendRequest, without garbage
+// but for what the core keeps. It may be called without the engine's lock.
 func sendOp(op *queue.Send, m *frames.Send) error {
 	*op = queue.Send{
 		Queue:           m.Queue,
-		Body:            cloneBytes(m.Body),
 		Headers:         headers(m.Headers),
 		CorrelationID:   strings.Clone(m.CorrelationID),
 		ReplyTo:         m.ReplyTo,
@@ -90,8 +89,9 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 	return checkEnums(&o)
 }
 
+// replyOp makes op, but for its body, from an encoded ReplyRequest.
 func replyOp(op *queue.Reply, m *frames.Reply) error {
-	*op = queue.Reply{Lease: queue.Lease(m.Lease), Body: cloneBytes(m.Body), Headers: headers(m.Headers)}
+	*op = queue.Reply{Lease: queue.Lease(m.Lease), Headers: headers(m.Headers)}
 	if m.Failure == nil {
 		return nil
 	}

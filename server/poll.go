@@ -26,7 +26,7 @@ type poll struct {
 
 var _ engine.Sink = (*poll)(nil)
 
-// Deliver notes a delivery. The body is shared: messages never change.
+// Deliver notes a delivery.
 func (p *poll) Deliver(now queue.Instant, d *queue.Delivery) bool {
 	m := d.Message
 	out := &pb.Delivery{
@@ -34,7 +34,7 @@ func (p *poll) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		Lease:         uint64(d.Lease),
 		MessageId:     m.ID.String(),
 		Queue:         d.Consumer.Queue.Name,
-		Body:          m.Body,
+		Body:          m.KeepBody(), // the message may go before it is encoded
 		Headers:       headerMap(m.Headers),
 		CorrelationId: m.CorrelationID,
 		ReplyTo:       m.ReplyTo,

@@ -52,7 +52,7 @@ type stream struct {
 	inFlight atomic.Int64 // bytes that gRPC has and has not written
 
 	mu          sync.Mutex // guards what is below
-	pending     []*[]byte  // stream messages to be; the last one is open
+	pending     []outgoing // the last one is open, if it has no rest
 	bytes       int        // in pending
 	answersMade uint64     // in pending or sent
 	applied     uint64     // of the link, as of the last batch
@@ -64,6 +64,19 @@ type stream struct {
 	end         error // with ending: how the stream ends
 	room        *sync.Cond
 	headers     []frames.Header // scratch
+}
+
+// outgoing is a stream message to be.
+type outgoing struct {
+	data *[]byte
+	rest mem.Buffer // what follows data: one large body; nil: nothing
+}
+
+func (o *outgoing) len() int {
+	if o.rest != nil {
+		return len(*o.data) + o.rest.Len()
+	}
+	return len(*o.data)
 }
 
 var (
@@ -96,13 +109,53 @@ func (st *stream) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		Failure:       st.s.encodedFailure(m.Failure),
 	}
 	st.mu.Lock()
-	defer st.mu.Unlock()
 	st.headers = st.headers[:0]
 	for _, h := range m.Headers {
 		st.headers = append(st.headers, frames.Header(h))
 	}
 	out.Headers = st.headers
-	return st.add(func(b []byte) []byte { return out.Append(b) }, len(m.Body))
+	var dirty bool
+	if shared, ok := m.Buffer().(mem.Buffer); ok {
+		dirty = st.addLarge(&out, m.Body, shared)
+	} else {
+		var buf *[]byte
+		buf, dirty = st.open(len(m.Body))
+		before := len(*buf)
+		*buf = out.Append(*buf)
+		st.bytes += len(*buf) - before
+	}
+	st.mu.Unlock()
+	return dirty
+}
+
+// addLarge appends a delivery as a stream message of its own, without copying the
+// body.
+func (st *stream) addLarge(d *frames.Delivery, body []byte, buffer mem.Buffer) (dirty bool) {
+	buffer.Ref()
+	shared := &sharedBody{bytes: body, st: st, buffer: buffer}
+	o := outgoing{data: chunks.get(0), rest: mem.NewBuffer(&shared.bytes, shared)}
+	*o.data = d.AppendHead(*o.data)
+	dirty = len(st.pending) == 0
+	st.pending = append(st.pending, o)
+	st.bytes += o.len()
+	return dirty
+}
+
+// A sharedBody is the body of a message on its way to a peer, as the pool that it
+// goes back to.
+type sharedBody struct {
+	bytes  []byte
+	st     *stream
+	buffer mem.Buffer
+}
+
+// Get is part of mem.BufferPool; nobody asks.
+func (*sharedBody) Get(n int) *[]byte { return frames.Pool.Get(n) }
+
+// Put is called once gRPC has written the body.
+func (b *sharedBody) Put(*[]byte) {
+	b.st.inFlight.Add(-int64(len(b.bytes)))
+	b.buffer.Free()
 }
 
 // ConsumerEnded appends a notice.
@@ -182,28 +235,38 @@ func (st *stream) signalEnd() {
 
 // sendOne sends the first pending stream message. The lock is free meanwhile.
 func (st *stream) sendOne() bool {
-	buf := st.pending[0]
-	st.pending[0] = nil
+	o := st.pending[0]
+	st.pending[0] = outgoing{}
 	st.pending = st.pending[1:]
-	st.bytes -= len(*buf)
+	st.bytes -= o.len()
 	if len(st.pending) == 0 {
-		// The last one: the progress may be told as it is.
-		p := st.progress()
-		*buf = frames.AppendProgress(*buf, p)
+		st.tell(&o) // the last one: the progress may be told as it is
 	}
 	st.sending = true
 	st.mu.Unlock()
-	st.inFlight.Add(int64(len(*buf)))
-	err := st.ss.SendMsg(&frames.Outgoing{Data: buf, Pool: st})
+	st.inFlight.Add(int64(o.len()))
+	err := st.ss.SendMsg(&frames.Outgoing{Data: o.data, Rest: o.rest, Pool: st})
 	st.mu.Lock()
 	st.sending = false
 	st.room.Broadcast()
 	if err != nil {
 		// The stream is lost; the receive loop sees it too and detaches.
-		st.pending, st.bytes = nil, 0
+		st.drop()
 		return false
 	}
 	return true
+}
+
+// tell adds the progress to a stream message: before it, if a body must follow.
+func (st *stream) tell(o *outgoing) {
+	p := st.progress()
+	if o.rest == nil {
+		*o.data = frames.AppendProgress(*o.data, p)
+		return
+	}
+	head := *o.data
+	*o.data = append(frames.AppendProgress(nil, p), head...)
+	chunks.put(&head)
 }
 
 // progress is what has not been told.
@@ -219,46 +282,57 @@ func (st *stream) progress() (p frames.Progress) {
 	return p
 }
 
-// push appends an encoded frame.
-func (st *stream) push(frame []byte) bool {
-	return st.add(func(b []byte) []byte { return append(b, frame...) }, len(frame))
+// push appends an encoded frame. It reports whether the stream has become dirty.
+func (st *stream) push(frame []byte) (dirty bool) {
+	buf, dirty := st.open(len(frame))
+	*buf = append(*buf, frame...)
+	st.bytes += len(frame)
+	return dirty
 }
 
-// add lets encode append a frame of about size bytes. It reports whether the
-// stream has become dirty.
-func (st *stream) add(encode func([]byte) []byte, size int) (dirty bool) {
-	dirty = len(st.pending) == 0
-	if dirty || len(*st.pending[len(st.pending)-1])+size > chunkBytes {
-		st.pending = append(st.pending, chunks.get(size))
+// open is the stream message to append a frame of about size bytes to. The stream
+// is dirty if it is the first one.
+func (st *stream) open(size int) (buf *[]byte, dirty bool) {
+	n := len(st.pending)
+	if n > 0 {
+		if last := &st.pending[n-1]; last.rest == nil && len(*last.data)+size <= chunkBytes {
+			return last.data, false
+		}
 	}
-	buf := st.pending[len(st.pending)-1]
-	before := len(*buf)
-	*buf = encode(*buf)
-	st.bytes += len(*buf) - before
-	return dirty
+	buf = chunks.get(size)
+	st.pending = append(st.pending, outgoing{data: buf})
+	return buf, n == 0
 }
 
 // notice appends a frame that is no answer. It is not repeated after a
 // reconnect. The stream's own lock is enough, so anybody may call it.
 func (st *stream) notice(event frames.Event, tag uint64, m proto.Message) bool {
+	frame, err := frames.AppendEvent(nil, tag, event, m)
+	if err != nil {
+		st.s.log.Error("encode a notice", "err", err)
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.add(func(b []byte) []byte {
-		out, err := frames.AppendEvent(b, tag, event, m)
-		if err != nil {
-			st.s.log.Error("encode a notice", "err", err)
-			return b
-		}
-		return out
-	}, 0)
+	return st.push(frame)
 }
 
 // lose drops what is pending for a peer that is gone, and frees who waits.
 func (st *stream) lose() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.pending, st.bytes = nil, 0
+	st.drop()
 	st.room.Broadcast()
+}
+
+// drop lets go of what is pending.
+func (st *stream) drop() {
+	for i := range st.pending {
+		if rest := st.pending[i].rest; rest != nil {
+			st.inFlight.Add(int64(rest.Len())) // Put takes it off
+			rest.Free()
+		}
+	}
+	st.pending, st.bytes = nil, 0
 }
 
 // batchApplied notes how far the client's frames were applied, with so many bytes
@@ -316,7 +390,9 @@ const minChunk = 4 << 10
 // get is an empty buffer for a frame of about n bytes.
 func (p *chunkPool) get(n int) *[]byte {
 	if n > chunkBytes {
-		return frames.Large.Get(n + frameOverhead/4) // headers and names come on top, and frames behind it
+		b := frames.Pool.Get(n + frameOverhead/4) // headers and names come on top, and frames behind it
+		*b = (*b)[:0]
+		return b
 	}
 	if b, ok := p.pool.Get().(*[]byte); ok {
 		*b = (*b)[:0]
@@ -327,11 +403,11 @@ func (p *chunkPool) get(n int) *[]byte {
 }
 
 func (p *chunkPool) put(b *[]byte) {
-	if cap(*b) < frames.LargeMin {
+	if cap(*b) <= 2*chunkBytes {
 		p.pool.Put(b)
 		return
 	}
-	frames.Large.Put(b)
+	frames.Pool.Put(b)
 }
 
 // loginTimeout is how long a stream may take to log in.

@@ -169,9 +169,22 @@ func (m *Delivery) size() int {
 		sizeVarint(12, uint64(m.AgeMS)) + sizeMessage(13, m.Failure)
 }
 
+// AppendHead appends a frame with m up to its body, which has to follow: so it need
+// not be copied. It is the last field here, which is protobuf as well.
+func (m *Delivery) AppendHead(b []byte) []byte {
+	b = appendServerFrame(b, 0, EventDelivery, m.size())
+	head := *m
+	head.Body = nil
+	b = head.appendFields(b)
+	return appendLength(b, 5, len(m.Body))
+}
+
 // Append appends a frame with m.
 func (m *Delivery) Append(b []byte) []byte {
-	b = appendServerFrame(b, 0, EventDelivery, m.size())
+	return m.appendFields(appendServerFrame(b, 0, EventDelivery, m.size()))
+}
+
+func (m *Delivery) appendFields(b []byte) []byte {
 	b = appendVarint(b, 1, m.Consumer)
 	b = appendVarint(b, 2, m.Lease)
 	b = appendText(b, 3, m.MessageID)

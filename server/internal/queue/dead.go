@@ -61,7 +61,7 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 		Header{HeaderDeadID, m.ID.String()})
 	s.makeRoom(d, 1, len(m.Body), fx)
 	d.counters.Sent++
-	s.enqueue(s.message(Message{ID: s.newID(), Body: m.Body, Headers: hs, CorrelationID: m.CorrelationID,
+	s.enqueue(s.message(Message{ID: s.newID(), Body: m.KeepBody(), Headers: hs, CorrelationID: m.CorrelationID,
 		Sender: m.Sender, Sent: s.now, Expires: expiry(s.now, 0, d.Options.MaxAge), maxAttempts: d.Options.MaxAttempts}), d, fx)
 }
 

@@ -1,6 +1,9 @@
 package queue
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // Header is one header of a message.
 type Header struct{ Key, Value string }
@@ -12,7 +15,8 @@ type Failure struct {
 }
 
 // Message is one message in one queue. Its exported fields never change while
-// it is in the queue, but for Attempts.
+// it is in the queue, but for Attempts. After that its memory is used again, and
+// that of its Body may be: see KeepBody.
 type Message struct {
 	ID            ID
 	Body          []byte
@@ -36,6 +40,9 @@ type Message struct {
 	repeated        bool // its lease was delivered again, to who asked for it
 	state           messageState
 
+	room       []byte   // memory for a Body that is lent
+	buffer     Buffer   // that Body lies in, if it is to be freed
+	passing    bool     // Body ends with the message
 	next, prev *Message // in queue.waiting, while waiting
 	place      int32    // in queue.returned, from 1, while waiting there
 	timer      timer    // expiry while waiting, delay, lease deadline
@@ -57,6 +64,33 @@ const (
 	leased                       // a consumer holds it
 	messages                     // how many states there are
 )
+
+// LentBytes is how large a body should be at most to be lent: the memory of its
+// copy is kept for the next message.
+const LentBytes = 1 << 10
+
+// setBody gives m its body: a copy, if it is lent.
+func (m *Message) setBody(body []byte, lent bool, buffer Buffer) {
+	m.buffer, m.passing = buffer, lent || buffer != nil
+	if lent && len(body) > 0 {
+		if cap(m.room) < len(body) {
+			m.room = make([]byte, 0, len(body)) // not a byte too many: it may wait for long
+		}
+		body = append(m.room[:0], body...)
+	}
+	m.Body = body
+}
+
+// Buffer is what the Op said that Body lies in.
+func (m *Message) Buffer() Buffer { return m.buffer }
+
+// KeepBody is Body for whoever keeps it longer than the message lives.
+func (m *Message) KeepBody() []byte {
+	if m.passing {
+		return bytes.Clone(m.Body)
+	}
+	return m.Body
+}
 
 // Attempt is the number of the delivery that is under way.
 func (m *Message) Attempt() int { return m.Attempts }

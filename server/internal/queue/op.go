@@ -52,11 +52,18 @@ type Destroy struct {
 	Queue   string
 }
 
-// Send puts a message into a queue. Body, Headers and CorrelationID are kept.
+// Buffer is what a body lies in. It is freed when the message is gone, by the Apply
+// after that, unless the Op had an error or was a duplicate.
+type Buffer interface{ Free() }
+
+// Send puts a message into a queue. Body, unless it is lent, Headers and
+// CorrelationID are kept.
 type Send struct {
 	Session         SessionID
 	Queue           string
 	Body            []byte
+	BodyLent        bool   // Body is copied
+	Buffer          Buffer // that Body lies in, when it is to be freed
 	Headers         []Header
 	CorrelationID   string
 	ReplyTo         string
@@ -147,15 +154,17 @@ type Extend struct {
 	Lease   time.Duration // zero: the consumer's
 }
 
-// Reply answers the request of a lease and acks it. Body, Headers and Failure
-// are kept. A reply queue that is gone is no error: the request is acked and
+// Reply answers the request of a lease and acks it. Body, unless it is lent,
+// Headers and Failure are kept. A reply queue that is gone is no error: the request is acked and
 // Effects.ReplyQueueGone set.
 type Reply struct {
-	Session SessionID
-	Lease   Lease
-	Body    []byte
-	Headers []Header
-	Failure []byte // a handler's failure, opaque; empty: none
+	Session  SessionID
+	Lease    Lease
+	Body     []byte
+	BodyLent bool   // Body is copied
+	Buffer   Buffer // that Body lies in, when it is to be freed
+	Headers  []Header
+	Failure  []byte // a handler's failure, opaque; empty: none
 }
 
 // Cancel withdraws a queued request by its reply queue and correlation id.

@@ -38,8 +38,8 @@ func TestTimers(t *testing.T) {
 			t.Fatalf("seed %d, step %d: the first is at %d, want %d", seed, step, h[0].at, least)
 		}
 		for i, tm := range h {
-			if int(tm.pos) != i+1 || tm.at != naive[tm] || i > 0 && h[(i-1)/4].at > tm.at {
-				t.Fatalf("seed %d, step %d: timer %d is %+v, want it at %d", seed, step, i, tm, naive[tm])
+			if int(tm.t.pos) != i+1 || tm.at != naive[tm.t] || i > 0 && h[(i-1)/4].at > tm.at {
+				t.Fatalf("seed %d, step %d: timer %d is %+v, want it at %d", seed, step, i, tm, naive[tm.t])
 			}
 		}
 	}

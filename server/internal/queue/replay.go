@@ -160,6 +160,8 @@ func (op *Replay) replay(s *State, q *Queue, l letter, id ID, fx *Effects) {
 	if letter == nil {
 		letter = s.pick(q, l.st)
 		q.cut(l.sequence)
+	} else {
+		m.Body = letter.KeepBody()
 	}
 	own := func(h Header) bool { return strings.HasPrefix(h.Key, HeaderPrefix) }
 	m.Headers = slices.DeleteFunc(slices.Clone(m.Headers), own)

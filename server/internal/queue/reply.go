@@ -32,7 +32,8 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 		}
 	}
 	reply := s.newMessage()
-	reply.Body, reply.Headers, reply.CorrelationID, reply.Sender = op.Body, op.Headers, m.CorrelationID, sess.Name
+	reply.setBody(op.Body, op.BodyLent, op.Buffer)
+	reply.Headers, reply.CorrelationID, reply.Sender = op.Headers, m.CorrelationID, sess.Name
 	if len(op.Failure) > 0 {
 		reply.Failure = &Failure{Handler: op.Failure}
 	}

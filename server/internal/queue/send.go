@@ -197,7 +197,8 @@ func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 	s.makeRoom(q, 1, len(op.Body), fx)
 	m := s.newMessage()
 	m.ID, m.Sent, m.Sender = s.newID(), s.now, sess.Name
-	m.Body, m.Headers, m.CorrelationID = op.Body, op.Headers, op.CorrelationID
+	m.setBody(op.Body, op.BodyLent, op.Buffer)
+	m.Headers, m.CorrelationID = op.Headers, op.CorrelationID
 	m.requireConsumer, m.maxAttempts = op.RequireConsumer, q.Options.MaxAttempts
 	if op.MaxAttempts != 0 {
 		m.maxAttempts = op.MaxAttempts

@@ -76,6 +76,7 @@ func (s *State) Apply(now Instant, op Op, fx *Effects) error {
 // message is m in memory of its own.
 func (s *State) message(m Message) *Message {
 	p := s.newMessage()
+	m.room = p.room
 	*p = m
 	return p
 }
@@ -95,8 +96,15 @@ func (s *State) newMessage() (m *Message) {
 func (s *State) recycle() {
 	for i, m := range s.retired {
 		s.retired[i] = nil
+		if m.buffer != nil {
+			m.buffer.Free()
+		}
 		if len(s.free) < maxFree {
-			*m = Message{} // what it held is garbage now
+			room := m.room
+			if cap(room) > LentBytes {
+				room = nil
+			}
+			*m = Message{room: room} // what it held is garbage now
 			s.free = append(s.free, m)
 		}
 	}
@@ -135,7 +143,7 @@ const tickBatch = 1000
 
 func (*Tick) apply(s *State, fx *Effects) error {
 	for n := 0; n < tickBatch && len(s.timers) > 0 && s.timers[0].at <= s.now; n++ {
-		s.timers[0].owner.due(s, fx)
+		s.timers[0].t.owner.due(s, fx)
 	}
 	return nil
 }
