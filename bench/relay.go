@@ -22,6 +22,9 @@ const (
 	connectionWindow = 4 << 20
 )
 
+// relayMax is the largest message of a stream: all callers' bodies of 1 MiB.
+const relayMax = 64 << 20
+
 // The relay's one method, and the metadata that says which queue a stream reads.
 const (
 	relayMethod = "/relay.Relay/Link"
@@ -73,7 +76,7 @@ func relayRole(ctx context.Context, _ *child, j job) error {
 	r := &relay{links: make(map[string]*link)}
 	described := relayStream
 	described.Handler = func(_ any, s grpc.ServerStream) error { return r.serve(s) }
-	server := grpc.NewServer(grpc.ForceServerCodecV2(relayCodec{}),
+	server := grpc.NewServer(grpc.ForceServerCodecV2(relayCodec{}), grpc.MaxRecvMsgSize(relayMax),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow))
 	server.RegisterService(&grpc.ServiceDesc{ServiceName: "relay.Relay", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{described}}, nil)
 	context.AfterFunc(ctx, server.Stop)
@@ -120,7 +123,7 @@ func (r *relay) serve(s grpc.ServerStream) error {
 // dialRelay opens a stream that reads a queue.
 func dialRelay(ctx context.Context, addr, queue string) (*link, error) {
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(relayCodec{})),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(relayCodec{}), grpc.MaxCallRecvMsgSize(relayMax)),
 		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connectionWindow))
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ const (
 	// socketBuffer is how much is read and written at once, in bytes. gRPC has the
 	// memory only while there is something. With its 32 KiB, calls of 64 KiB take
 	// about a tenth more CPU.
-	socketBuffer = 128 << 10
+	socketBuffer = 64 << 10
 	// A switch that is silent for keepaliveTime is pinged, and given up when there
 	// is nothing from it for keepaliveTimeout more.
 	keepaliveTime    = 20 * time.Second

@@ -30,7 +30,7 @@ const (
 	// socketBuffer is how much is read and written at once, in bytes. gRPC has the
 	// memory only while there is something. With its 32 KiB, calls of 64 KiB take
 	// about a tenth more CPU.
-	socketBuffer = 128 << 10
+	socketBuffer = 64 << 10
 	// frameOverhead is what a stream message may have besides one largest body:
 	// headers, names, and the small frames that came before it.
 	frameOverhead = 256 << 10
