@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 )
 
@@ -63,6 +64,26 @@ func (l *link) flush() error {
 		return nil
 	}
 	return l.stream.SendMsg(batch)
+}
+
+// end sends what is pending, and waits until the other side has taken all of it:
+// who ends the process before loses what gRPC still has.
+func (l *link) end() error {
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if s, ok := l.stream.(grpc.ClientStream); ok {
+		if err := s.CloseSend(); err != nil {
+			return err
+		}
+	}
+	for {
+		var batch mem.Buffer
+		if err := l.stream.RecvMsg(&batch); err != nil {
+			return nil // it has ended, as it should
+		}
+		batch.Free()
+	}
 }
 
 // receive calls on for each frame, which is valid during the call only, and then

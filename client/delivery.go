@@ -96,9 +96,14 @@ func (d *Delivery) nack(ctx context.Context, m *pb.NackRequest) error {
 }
 
 // Extend lets the lease last so long from now. Zero: as long as the consumer's
-// leases do; 100 ms to 12 h.
+// leases do; 100 ms to 12 h. ErrCallerGone says that it does, and that nobody waits
+// for the reply any more.
 func (d *Delivery) Extend(ctx context.Context, lease time.Duration) error {
-	return d.ask(ctx, frames.VerbExtend, &pb.ExtendRequest{Leases: []uint64{d.lease}, LeaseMs: toMillis(lease)})
+	a, err := d.answer(ctx, frames.VerbExtend, &pb.ExtendRequest{Leases: []uint64{d.lease}, LeaseMs: toMillis(lease)})
+	if err == nil && len(a.(*pb.ExtendResponse).GetCancelled()) > 0 {
+		return ErrCallerGone
+	}
+	return err
 }
 
 // Reply answers the request and acks it, in one step. The client keeps neither
@@ -152,9 +157,14 @@ func (d *Delivery) ReplyWait(ctx context.Context, body []byte, headers map[strin
 
 // ask does a verb about the lease and waits for the answer.
 func (d *Delivery) ask(ctx context.Context, verb frames.Verb, m proto.Message) error {
+	_, err := d.answer(ctx, verb, m)
+	return err
+}
+
+func (d *Delivery) answer(ctx context.Context, verb frames.Verb, m proto.Message) (proto.Message, error) {
 	c := d.client
 	if err := c.enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	k := newCall(verb, m)
 	err := d.heldLocked()
@@ -163,14 +173,14 @@ func (d *Delivery) ask(ctx context.Context, verb frames.Verb, m proto.Message) e
 	}
 	if err != nil {
 		c.mu.Unlock()
-		return err
+		return nil, err
 	}
 	c.exit()
 	a := c.await(ctx, k)
 	if a.lost && c.isOpen() {
-		return errLeaseLost(d.Queue)
+		return nil, errLeaseLost(d.Queue)
 	}
-	return a.err
+	return a.reply, a.err
 }
 
 // heldLocked says why nothing can be done with the lease any more, if so.

@@ -43,6 +43,9 @@ var (
 	// and what waited for an answer. A message under a lost lease is delivered
 	// again.
 	ErrSessionLost error = &sentinel{"", codes.Unavailable, "the session with the switch was lost"}
+	// ErrCallerGone says that nobody waits for the reply to a request any more: its
+	// caller has cancelled it, or has lost its session. The lease is still held.
+	ErrCallerGone error = &sentinel{"", codes.Canceled, "the caller of the request is gone"}
 	// ErrUnreachable says that there is no connection to the switch.
 	ErrUnreachable error = &sentinel{"", codes.Unavailable, "the switch can't be reached"}
 )

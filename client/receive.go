@@ -129,6 +129,14 @@ func (l *loop) frame(f *frames.ServerFrame) error {
 			l.drop(s)
 			s.end(fromWire(p.GetFailure()))
 		}
+	case frames.EventCancelled:
+		var p pb.Cancelled
+		if err := proto.Unmarshal(f.Raw, &p); err != nil {
+			return errStrange("a notice that can't be read")
+		}
+		if s := l.consumers[p.GetConsumer()]; s != nil && s.handler.Cancelled != nil {
+			s.handler.Cancelled(p.GetLease())
+		}
 	case frames.EventDrain:
 		l.c.log.Info("the switch is shutting down", "addr", l.c.addr)
 	}

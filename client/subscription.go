@@ -37,6 +37,11 @@ type SubscriptionHandler struct {
 	// Deliver takes a delivery. Required. It may be called before Subscribe
 	// returns.
 	Deliver func(*Delivery)
+	// Cancelled is told that nobody waits for the reply to a delivery any more: its
+	// caller has cancelled it, or has lost its session. It is called after Deliver,
+	// and may be called again, also for a lease that is settled. The lease stays
+	// until it is settled. May be nil.
+	Cancelled func(lease uint64)
 	// Ended is called once, when no further delivery will come without being
 	// asked for: the queue was destroyed, the switch refuses to go on, or the
 	// client was closed. Not after Stop. May be nil.

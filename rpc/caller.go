@@ -54,8 +54,9 @@ func (c *Caller) Call(ctx context.Context, queue string, body []byte, opts ...Ca
 //
 // The time left until ctx's deadline travels with the request, which is never
 // delivered after it. Without a deadline the request waits until it is served,
-// for ever if need be. When ctx ends, Do returns at once, withdraws the request
-// if it still waits, and otherwise leaves the handler to finish for nobody.
+// for ever if need be. When ctx ends, Do returns at once: a request that still
+// waits is withdrawn, and the context of a handler that runs ends, with those of
+// the calls that it makes in turn.
 //
 // The error is an *[Error]. When its origin is [OriginTransport], or ctx ended,
 // the handler may or may not have run; calling again makes a new request.

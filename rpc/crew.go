@@ -164,6 +164,23 @@ func (c *crew) forgetLost() {
 	c.waiting = slices.DeleteFunc(c.waiting, func(j *job) bool { return j.lost.Load() })
 }
 
+// find answers the job of a lease; nil when it is done.
+func (c *crew) find(lease uint64) *job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.workers {
+		if w.job != nil && w.job.delivery.Lease() == lease {
+			return w.job
+		}
+	}
+	for _, j := range c.waiting {
+		if j.delivery.Lease() == lease {
+			return j
+		}
+	}
+	return nil
+}
+
 // running answers the jobs that handlers are at.
 func (c *crew) running() []*job {
 	c.mu.Lock()

@@ -77,6 +77,6 @@
 //
 // # What is not here
 //
-// Cancelling a running handler when its caller is gone, streams, and gRPC stubs
-// through a queue. The protocol keeps field numbers for them.
+// Streams, and gRPC stubs through a queue. The protocol keeps field numbers for
+// them.
 package rpc

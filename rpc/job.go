@@ -19,6 +19,10 @@ const (
 	// If it takes longer, the end of the lease or of the session does the same.
 	settleBound = 5 * time.Second
 
+	// A caller whose time is over cancels its request a moment before that expires:
+	// with so little left, the deadline is the better reason, and ends the handler.
+	deadHeat = 10 * time.Millisecond
+
 	// The first retry of a message without reply-to comes after firstRetry, and
 	// each further one after twice the time, up to lastRetry: five attempts
 	// within a millisecond would only prove that the cause had no time to pass.
@@ -36,6 +40,7 @@ type job struct {
 	context lazyContext
 	settled atomic.Bool // its lease was, or is about to be, given up: by the worker or by the drain
 	lost    atomic.Bool // its lease is gone
+	unasked atomic.Bool // its caller is gone
 	seen    bool        // the extender has met it before; owned by the crew's lock
 }
 
@@ -52,6 +57,10 @@ func newJob(s *service, d *client.Delivery) *job {
 // or ends its goroutine.
 func (j *job) run() {
 	if j.lost.Load() {
+		return
+	}
+	if j.unasked.Load() {
+		j.drop()
 		return
 	}
 	var (
@@ -131,6 +140,26 @@ func (j *job) giveBack() {
 	}
 	if err := j.release(); err != nil {
 		j.service.report(fmt.Errorf("serve queue %q: giving message %s back: %w", j.request.Queue, j.request.MessageID, err))
+	}
+}
+
+// cancel ends the handler's context because nobody waits for its reply any more.
+// What it returns is sent all the same, and the switch drops it with the request.
+func (j *job) cancel() {
+	j.unasked.Store(true)
+	if deadline, ok := j.context.Deadline(); ok && time.Until(deadline) <= deadHeat {
+		return
+	}
+	j.context.end(client.ErrCallerGone)
+}
+
+// drop acks a request that was cancelled before its handler began.
+func (j *job) drop() {
+	if !j.settled.CompareAndSwap(false, true) {
+		return
+	}
+	if err := j.delivery.Ack(); err != nil {
+		j.service.report(fmt.Errorf("serve queue %q: dropping the cancelled message %s: %w", j.request.Queue, j.request.MessageID, err))
 	}
 }
 

@@ -58,6 +58,10 @@ func (s *service) period() time.Duration {
 // lease is gone. What else goes wrong may be better in the next round.
 func (s *service) extend(ctx context.Context, j *job) {
 	err := j.delivery.Extend(ctx, s.config.lease)
+	if errors.Is(err, client.ErrCallerGone) {
+		j.cancel()
+		return
+	}
 	if err == nil || !gone(err) || j.settled.Load() {
 		return
 	}

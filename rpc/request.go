@@ -43,7 +43,8 @@ type Response struct {
 
 // A Handler answers requests. Many run at once, up to [Concurrency].
 //
-// ctx ends at the caller's deadline, when the lease on the request is lost (then
+// ctx ends at the caller's deadline, when the caller cancels the call or loses its
+// session (then context.Cause is client.ErrCallerGone), when the lease on the request is lost (then
 // context.Cause is client.ErrLeaseGone, or tells of a lost session), and when
 // [Serve]'s drain is over. It carries the values of the context given to Serve.
 //

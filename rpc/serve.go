@@ -118,8 +118,9 @@ func (s *service) subscribe(ctx context.Context) (*client.Subscription, <-chan e
 		Lease:  s.config.lease,
 		Create: s.config.create,
 	}, client.SubscriptionHandler{
-		Deliver: s.deliver,
-		Ended:   func(err error) { ended <- err },
+		Deliver:   s.deliver,
+		Cancelled: s.cancelled,
+		Ended:     func(err error) { ended <- err },
 	})
 	return sub, ended, err
 }
@@ -130,6 +131,13 @@ func (s *service) deliver(d *client.Delivery) {
 		s.learnLease(d)
 	}
 	s.crew.do(newJob(s, d))
+}
+
+// cancelled ends the context of the handler whose caller is gone.
+func (s *service) cancelled(lease uint64) {
+	if j := s.crew.find(lease); j != nil {
+		j.cancel()
+	}
 }
 
 // loseAll ends all handlers, because the subscription has ended and the leases

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -136,6 +137,50 @@ var deadlineContracts = []contract{
 		w.refused(&pb.ReplyRequest{Lease: d.GetLease()}, codes.NotFound, pb.Reason_REASON_REPLY_QUEUE_GONE)
 		caller.getsNothing()
 	}},
+	{name: "G6_cancel_is_told_to_who_runs_it", play: func(s *scene) {
+		caller, w, d := aCall(s)
+		w.isNotCancelled()
+		caller.cancelled(d.GetReplyTo(), "c", pb.CancelState_CANCEL_STATE_RUNNING)
+		w.isCancelled(d)
+		w.isNotCancelled() // once is enough
+		res := must[*pb.ExtendResponse](w, &pb.ExtendRequest{Leases: []uint64{d.GetLease()}})
+		if got := res.GetCancelled(); res.GetExtended() != 1 || len(got) != 1 || got[0] != d.GetLease() {
+			s.Errorf("the extension says %v", res)
+		}
+		w.ack(d)
+	}},
+	{name: "G6_an_extension_tells_of_a_cancel", play: func(s *scene) {
+		caller, w, d := aCall(s)
+		if res := must[*pb.ExtendResponse](w, &pb.ExtendRequest{Leases: []uint64{d.GetLease()}}); len(res.GetCancelled()) > 0 {
+			s.Errorf("the extension says %v", res)
+		}
+		caller.logout()
+		res := must[*pb.ExtendResponse](w, &pb.ExtendRequest{Leases: []uint64{d.GetLease()}})
+		if got := res.GetCancelled(); res.GetExtended() != 1 || len(got) != 1 || got[0] != d.GetLease() {
+			s.Errorf("the extension says %v", res)
+		}
+		w.ack(d)
+	}},
+	{name: "G6_a_callers_end_is_told_to_who_runs_its_request", play: func(s *scene) {
+		caller, w, d := aCall(s)
+		caller.logout()
+		w.isCancelled(d)
+		w.refused(&pb.ReplyRequest{Lease: d.GetLease()}, codes.NotFound, pb.Reason_REASON_REPLY_QUEUE_GONE)
+	}},
+	{name: "G6_a_cancel_is_told_again_to_who_resumes", play: func(s *scene) {
+		caller, w, d := aCall(s)
+		caller.cancelled(d.GetReplyTo(), "c", pb.CancelState_CANCEL_STATE_RUNNING)
+		w.isCancelled(d)
+		if err := w.rebind(s.Context(), d.GetConsumer(), d.GetLease()); err != nil {
+			s.Fatal(err)
+		}
+		w.isCancelled(d)
+		w.ack(d)
+		if err := w.rebind(s.Context(), d.GetConsumer(), d.GetLease()); err != nil {
+			s.Fatal(err)
+		}
+		w.isNotCancelled()
+	}},
 	{name: "G6_cancel_is_for_ones_own_requests", play: func(s *scene) {
 		caller, w, d := aCall(s)
 		w.refused(&pb.CancelRequest{ReplyTo: d.GetReplyTo(), CorrelationId: "c"}, codes.PermissionDenied, pb.Reason_REASON_QUEUE_NOT_YOURS)
@@ -144,6 +189,32 @@ var deadlineContracts = []contract{
 		w.reply(d, "yes")
 		caller.gets("yes")
 	}},
+}
+
+// isCancelled says that p is told of the end of a delivery's caller.
+func (p *party) isCancelled(d *pb.Delivery) {
+	p.Helper()
+	if got := p.nextCancelled(patience); got != d.GetLease() {
+		p.Fatalf("%s was told of lease %d, want %d", p.name, got, d.GetLease())
+	}
+}
+
+func (p *party) isNotCancelled() {
+	p.Helper()
+	if got := p.nextCancelled(100 * time.Millisecond); got != 0 {
+		p.Fatalf("%s was told of lease %d", p.name, got)
+	}
+}
+
+func (p *party) nextCancelled(wait time.Duration) uint64 {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.Context(), wait+patience)
+	defer cancel()
+	lease, err := p.orphan(ctx, wait)
+	if err != nil {
+		p.Fatalf("%s waits for a cancel: %v", p.name, err)
+	}
+	return lease
 }
 
 func (p *party) cancelled(replyTo, correlation string, want pb.CancelState) {

@@ -23,6 +23,9 @@ type driver interface {
 	// next is the next delivery, or nil when none has come after the wait. With
 	// no wait it looks at what the switch has done so far.
 	next(ctx context.Context, wait time.Duration) (*pb.Delivery, error)
+	// orphan is the next lease whose caller is gone; zero when the switch has
+	// told of none after the wait.
+	orphan(ctx context.Context, wait time.Duration) (lease uint64, err error)
 	// rebind resumes a consumer after a reconnect, and asks for what it holds
 	// beyond a lease.
 	rebind(ctx context.Context, consumer, afterLease uint64) error

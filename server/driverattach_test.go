@@ -196,6 +196,22 @@ func (a *attached) next(ctx context.Context, wait time.Duration) (*pb.Delivery, 
 	return d, nil
 }
 
+func (a *attached) orphan(ctx context.Context, wait time.Duration) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		f, err := await(ctx, a.notices, a.over)
+		switch {
+		case err != nil:
+			return 0, nil // the time is up
+		case f == nil:
+			return 0, a.end()
+		case f.GetCancelled() != nil:
+			return f.GetCancelled().GetLease(), nil
+		}
+	}
+}
+
 func (a *attached) rebind(ctx context.Context, consumer, afterLease uint64) error {
 	_, err := a.do(ctx, &pb.SubscribeRequest{Consumer: consumer, AfterLease: afterLease})
 	return err

@@ -57,6 +57,18 @@ func (u *unary) next(ctx context.Context, wait time.Duration) (*pb.Delivery, err
 	return nil, nil
 }
 
+func (u *unary) orphan(ctx context.Context, wait time.Duration) (uint64, error) {
+	res, err := u.do(ctx, &pb.TransferRequest{WaitMs: wait.Milliseconds(), AfterLease: u.after})
+	u.after = 0
+	if err != nil {
+		return 0, err
+	}
+	for _, lease := range res.(*pb.TransferResponse).GetCancelled() {
+		return lease, nil
+	}
+	return 0, nil
+}
+
 func (u *unary) rebind(_ context.Context, _, afterLease uint64) error {
 	u.after = afterLease
 	return nil

@@ -125,6 +125,14 @@ func leases(ls []uint64) []queue.Lease {
 	return out
 }
 
+func numbers(ls []queue.Lease) []uint64 {
+	var out []uint64
+	for _, l := range ls {
+		out = append(out, uint64(l))
+	}
+	return out
+}
+
 // largeBody is from where on memory is handed out in pages.
 const largeBody = 32 << 10
 

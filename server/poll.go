@@ -21,6 +21,7 @@ type poll struct {
 
 	// Guarded by the engine's lock.
 	deliveries []*pb.Delivery
+	cancelled  []uint64 // leases
 	err        error
 }
 
@@ -52,6 +53,12 @@ func (p *poll) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		}
 	}
 	p.deliveries = append(p.deliveries, out)
+	return true
+}
+
+// Cancelled ends the poll: the client may end what it does for nobody.
+func (p *poll) Cancelled(_ queue.ConsumerID, l queue.Lease) bool {
+	p.cancelled = append(p.cancelled, uint64(l))
 	return true
 }
 
@@ -133,8 +140,8 @@ func (p *poll) close(ctx context.Context, id queue.SessionID) (*pb.TransferRespo
 	if gone != nil {
 		return nil, gone
 	}
-	if len(p.deliveries) == 0 && p.err != nil {
+	if len(p.deliveries)+len(p.cancelled) == 0 && p.err != nil {
 		return nil, p.s.status(p.err)
 	}
-	return &pb.TransferResponse{Deliveries: p.deliveries}, nil
+	return &pb.TransferResponse{Deliveries: p.deliveries, Cancelled: p.cancelled}, nil
 }

@@ -163,6 +163,11 @@ func (st *stream) ConsumerEnded(c queue.ConsumerID, err error) bool {
 	return st.notice(frames.EventConsumerEnded, 0, &pb.ConsumerEnded{Consumer: uint64(c), Failure: st.s.failure(err)})
 }
 
+// Cancelled appends a notice.
+func (st *stream) Cancelled(c queue.ConsumerID, l queue.Lease) bool {
+	return st.notice(frames.EventCancelled, 0, &pb.Cancelled{Consumer: uint64(c), Lease: uint64(l)})
+}
+
 // SessionEnded ends the stream once what is pending is sent.
 func (st *stream) SessionEnded(err error) bool {
 	st.finish(st.s.status(err))

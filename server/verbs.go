@@ -94,7 +94,7 @@ func (s *Server) extend(tx *engine.Tx, id queue.SessionID, req *pb.ExtendRequest
 	if err != nil {
 		return nil, err
 	}
-	return &pb.ExtendResponse{Extended: uint64(fx.Count), Failures: s.refusals(fx)}, nil
+	return &pb.ExtendResponse{Extended: uint64(fx.Count), Failures: s.refusals(fx), Cancelled: numbers(fx.CallersGone)}, nil
 }
 
 func (s *Server) cancel(tx *engine.Tx, id queue.SessionID, req *pb.CancelRequest) (*pb.CancelResponse, error) {

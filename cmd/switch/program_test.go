@@ -158,6 +158,34 @@ func TestProgramDeadline(t *testing.T) {
 }
 
 // alive reports whether a process exists and is no zombie.
+// TestProgramEndsWithItsCall: who interrupts a call ends the program that works for
+// it, and the call that this one makes in turn.
+func TestProgramEndsWithItsCall(t *testing.T) {
+	d := startDaemon(t)
+	dir := t.TempDir()
+	pidOf := func(name string) (pid int) {
+		eventually(t, "a program", func() bool {
+			b, _ := os.ReadFile(filepath.Join(dir, name)) // it is there once the program is
+			pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+			return pid != 0
+		})
+		return pid
+	}
+	d.serveShell(t, "inner", "echo $$ >"+dir+"/inner; sleep 600")
+	outer := d.serveShell(t, "outer", "echo $$ >"+dir+"/outer; exec switch call inner --body x")
+	call := d.start(t, "call", "outer", "--body", "x")
+	outerPid, innerPid := pidOf("outer"), pidOf("inner")
+	call.signal(t, syscall.SIGINT)
+	if r := call.wait(t); r.code == 0 {
+		t.Errorf("the call ended well: %+v", r)
+	}
+	eventually(t, "the end of the programs", func() bool { return !alive(outerPid) && !alive(innerPid) })
+	if outer.ended() {
+		t.Error("the server ended with its program")
+	}
+	eventually(t, "empty queues", func() bool { return !strings.Contains(d.run(t, "diagnostics").out, "has held it") })
+}
+
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

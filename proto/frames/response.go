@@ -28,6 +28,7 @@ const (
 	EventCancel        Event = 15
 	EventConsumerEnded Event = 16
 	EventDrain         Event = 17
+	EventCancelled     Event = 18
 )
 
 // ServerFrame is one frame of the switch, its event still encoded.
@@ -44,7 +45,7 @@ func (f *ServerFrame) unmarshal(b []byte) error {
 		switch {
 		case c.number == 1:
 			number(&c, &f.Tag)
-		case c.number >= EventDelivery && c.number <= EventDrain && c.kind == protowire.BytesType:
+		case c.number >= EventDelivery && c.number <= EventCancelled && c.kind == protowire.BytesType:
 			if f.Event != c.number {
 				f.Event, f.Raw = c.number, nil
 			}

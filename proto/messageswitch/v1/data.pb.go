@@ -91,7 +91,8 @@ const (
 	CancelState_CANCEL_STATE_UNSPECIFIED CancelState = 0
 	// It was queued and is gone; no reply will come.
 	CancelState_CANCEL_STATE_WITHDRAWN CancelState = 1
-	// Somebody holds its lease. It goes on; its reply will be dropped.
+	// Somebody holds its lease, and is told: on the stream, or by the answer to the
+	// next Transfer or Extend. Its reply will be dropped.
 	CancelState_CANCEL_STATE_RUNNING CancelState = 2
 	// It is not pending: answered, failed, or never sent.
 	CancelState_CANCEL_STATE_UNKNOWN CancelState = 3
@@ -1384,7 +1385,12 @@ func (x *TransferRequest) GetAfterLease() uint64 {
 type TransferResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The deliveries, oldest message first within a queue.
-	Deliveries    []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	Deliveries []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Leases of earlier deliveries for whose replies nobody waits any more: the
+	// caller has cancelled the request, or has lost its session. They end the wait,
+	// and stay until they are settled. Each is told once, and again with
+	// after_lease.
+	Cancelled     []uint64 `protobuf:"varint,2,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1422,6 +1428,13 @@ func (*TransferResponse) Descriptor() ([]byte, []int) {
 func (x *TransferResponse) GetDeliveries() []*Delivery {
 	if x != nil {
 		return x.Deliveries
+	}
+	return nil
+}
+
+func (x *TransferResponse) GetCancelled() []uint64 {
+	if x != nil {
+		return x.Cancelled
 	}
 	return nil
 }
@@ -1987,7 +2000,10 @@ type ExtendResponse struct {
 	// How many leases were moved.
 	Extended uint64 `protobuf:"varint,1,opt,name=extended,proto3" json:"extended,omitempty"`
 	// The leases that were refused; see AckResponse.
-	Failures      []*LeaseFailure `protobuf:"bytes,2,rep,name=failures,proto3" json:"failures,omitempty"`
+	Failures []*LeaseFailure `protobuf:"bytes,2,rep,name=failures,proto3" json:"failures,omitempty"`
+	// Of the leases that were moved, those for whose replies nobody waits any more:
+	// the caller has cancelled the request, or has lost its session.
+	Cancelled     []uint64 `protobuf:"varint,3,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2032,6 +2048,13 @@ func (x *ExtendResponse) GetExtended() uint64 {
 func (x *ExtendResponse) GetFailures() []*LeaseFailure {
 	if x != nil {
 		return x.Failures
+	}
+	return nil
+}
+
+func (x *ExtendResponse) GetCancelled() []uint64 {
+	if x != nil {
+		return x.Cancelled
 	}
 	return nil
 }
@@ -2157,7 +2180,7 @@ func (*ReplyResponse) Descriptor() ([]byte, []int) {
 	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{26}
 }
 
-// CancelRequest withdraws a queued request.
+// CancelRequest ends the wait for a reply.
 type CancelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The session's token. Empty in a frame.
@@ -2690,6 +2713,7 @@ type ServerFrame struct {
 	//	*ServerFrame_Cancel
 	//	*ServerFrame_ConsumerEnded
 	//	*ServerFrame_Drain
+	//	*ServerFrame_Cancelled
 	Event         isServerFrame_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2883,6 +2907,15 @@ func (x *ServerFrame) GetDrain() *Drain {
 	return nil
 }
 
+func (x *ServerFrame) GetCancelled() *Cancelled {
+	if x != nil {
+		if x, ok := x.Event.(*ServerFrame_Cancelled); ok {
+			return x.Cancelled
+		}
+	}
+	return nil
+}
+
 type isServerFrame_Event interface {
 	isServerFrame_Event()
 }
@@ -2967,6 +3000,11 @@ type ServerFrame_Drain struct {
 	Drain *Drain `protobuf:"bytes,17,opt,name=drain,proto3,oneof"`
 }
 
+type ServerFrame_Cancelled struct {
+	// Nobody waits for the reply to a request that the session holds.
+	Cancelled *Cancelled `protobuf:"bytes,18,opt,name=cancelled,proto3,oneof"`
+}
+
 func (*ServerFrame_Delivery) isServerFrame_Event() {}
 
 func (*ServerFrame_Failure) isServerFrame_Event() {}
@@ -2998,6 +3036,8 @@ func (*ServerFrame_Cancel) isServerFrame_Event() {}
 func (*ServerFrame_ConsumerEnded) isServerFrame_Event() {}
 
 func (*ServerFrame_Drain) isServerFrame_Event() {}
+
+func (*ServerFrame_Cancelled) isServerFrame_Event() {}
 
 // ConsumerEnded says that a consumer gets no further deliveries.
 type ConsumerEnded struct {
@@ -3054,6 +3094,63 @@ func (x *ConsumerEnded) GetFailure() *Failure {
 	return nil
 }
 
+// Cancelled says that nobody waits for the reply to a request any more: its caller
+// has cancelled it, or has lost its session. The lease stays, until it is
+// settled; a reply is dropped. After a reconnect it may be said again.
+type Cancelled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The consumer that holds the request.
+	Consumer uint64 `protobuf:"varint,1,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	// The lease.
+	Lease         uint64 `protobuf:"varint,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancelled) Reset() {
+	*x = Cancelled{}
+	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancelled) ProtoMessage() {}
+
+func (x *Cancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
+func (*Cancelled) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Cancelled) GetConsumer() uint64 {
+	if x != nil {
+		return x.Consumer
+	}
+	return 0
+}
+
+func (x *Cancelled) GetLease() uint64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
 // Drain says that the switch is shutting down: it makes no further deliveries
 // and takes no further Sends, but acks and replies still count.
 type Drain struct {
@@ -3066,7 +3163,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3175,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3188,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{34}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Drain) GetBoundMs() int64 {
@@ -3199,11 +3296,12 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\tmax_bytes\x18\x04 \x01(\x04R\bmaxBytes\x12\x17\n" +
 	"\await_ms\x18\x05 \x01(\x03R\x06waitMs\x12\x1f\n" +
 	"\vafter_lease\x18\x06 \x01(\x04R\n" +
-	"afterLease\"N\n" +
+	"afterLease\"l\n" +
 	"\x10TransferResponse\x12:\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1a.messageswitch.v1.DeliveryR\n" +
-	"deliveries\"\xf2\x03\n" +
+	"deliveries\x12\x1c\n" +
+	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\xf2\x03\n" +
 	"\bDelivery\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12\x1d\n" +
@@ -3249,10 +3347,11 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\rExtendRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06leases\x18\x02 \x03(\x04R\x06leases\x12\x19\n" +
-	"\blease_ms\x18\x03 \x01(\x03R\aleaseMs\"h\n" +
+	"\blease_ms\x18\x03 \x01(\x03R\aleaseMs\"\x86\x01\n" +
 	"\x0eExtendResponse\x12\x1a\n" +
 	"\bextended\x18\x01 \x01(\x04R\bextended\x12:\n" +
-	"\bfailures\x18\x02 \x03(\v2\x1e.messageswitch.v1.LeaseFailureR\bfailures\"\x90\x02\n" +
+	"\bfailures\x18\x02 \x03(\v2\x1e.messageswitch.v1.LeaseFailureR\bfailures\x12\x1c\n" +
+	"\tcancelled\x18\x03 \x03(\x04R\tcancelled\"\x90\x02\n" +
 	"\fReplyRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12\x12\n" +
@@ -3292,7 +3391,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06frames\x18\x01 \x03(\v2\x1d.messageswitch.v1.ServerFrameR\x06frames\x12\x18\n" +
 	"\aapplied\x18\x02 \x01(\x04R\aapplied\x12!\n" +
-	"\fanswers_sent\x18\x03 \x01(\x04R\vanswersSent\"\xe4\a\n" +
+	"\fanswers_sent\x18\x03 \x01(\x04R\vanswersSent\"\xa1\b\n" +
 	"\vServerFrame\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x128\n" +
 	"\bdelivery\x18\x02 \x01(\v2\x1a.messageswitch.v1.DeliveryH\x00R\bdelivery\x125\n" +
@@ -3311,11 +3410,15 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x05reply\x18\x0e \x01(\v2\x1f.messageswitch.v1.ReplyResponseH\x00R\x05reply\x12:\n" +
 	"\x06cancel\x18\x0f \x01(\v2 .messageswitch.v1.CancelResponseH\x00R\x06cancel\x12H\n" +
 	"\x0econsumer_ended\x18\x10 \x01(\v2\x1f.messageswitch.v1.ConsumerEndedH\x00R\rconsumerEnded\x12/\n" +
-	"\x05drain\x18\x11 \x01(\v2\x17.messageswitch.v1.DrainH\x00R\x05drainB\a\n" +
+	"\x05drain\x18\x11 \x01(\v2\x17.messageswitch.v1.DrainH\x00R\x05drain\x12;\n" +
+	"\tcancelled\x18\x12 \x01(\v2\x1b.messageswitch.v1.CancelledH\x00R\tcancelledB\a\n" +
 	"\x05event\"`\n" +
 	"\rConsumerEnded\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x123\n" +
-	"\afailure\x18\x02 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\"\"\n" +
+	"\afailure\x18\x02 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\"=\n" +
+	"\tCancelled\x12\x1a\n" +
+	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x12\x14\n" +
+	"\x05lease\x18\x02 \x01(\x04R\x05lease\"\"\n" +
 	"\x05Drain\x12\x19\n" +
 	"\bbound_ms\x18\x01 \x01(\x03R\aboundMs*g\n" +
 	"\bNackKind\x12\x19\n" +
@@ -3357,7 +3460,7 @@ func file_messageswitch_v1_data_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_data_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messageswitch_v1_data_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_messageswitch_v1_data_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_messageswitch_v1_data_proto_goTypes = []any{
 	(NackKind)(0),               // 0: messageswitch.v1.NackKind
 	(CancelState)(0),            // 1: messageswitch.v1.CancelState
@@ -3395,32 +3498,33 @@ var file_messageswitch_v1_data_proto_goTypes = []any{
 	(*AttachResponse)(nil),      // 33: messageswitch.v1.AttachResponse
 	(*ServerFrame)(nil),         // 34: messageswitch.v1.ServerFrame
 	(*ConsumerEnded)(nil),       // 35: messageswitch.v1.ConsumerEnded
-	(*Drain)(nil),               // 36: messageswitch.v1.Drain
-	nil,                         // 37: messageswitch.v1.SendRequest.HeadersEntry
-	nil,                         // 38: messageswitch.v1.Delivery.HeadersEntry
-	nil,                         // 39: messageswitch.v1.ReplyRequest.HeadersEntry
-	(*QueueOptions)(nil),        // 40: messageswitch.v1.QueueOptions
-	(Durability)(0),             // 41: messageswitch.v1.Durability
-	(*Failure)(nil),             // 42: messageswitch.v1.Failure
+	(*Cancelled)(nil),           // 36: messageswitch.v1.Cancelled
+	(*Drain)(nil),               // 37: messageswitch.v1.Drain
+	nil,                         // 38: messageswitch.v1.SendRequest.HeadersEntry
+	nil,                         // 39: messageswitch.v1.Delivery.HeadersEntry
+	nil,                         // 40: messageswitch.v1.ReplyRequest.HeadersEntry
+	(*QueueOptions)(nil),        // 41: messageswitch.v1.QueueOptions
+	(Durability)(0),             // 42: messageswitch.v1.Durability
+	(*Failure)(nil),             // 43: messageswitch.v1.Failure
 }
 var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	4,  // 0: messageswitch.v1.LoginResponse.pending:type_name -> messageswitch.v1.PendingRequest
-	40, // 1: messageswitch.v1.CreateRequest.options:type_name -> messageswitch.v1.QueueOptions
-	40, // 2: messageswitch.v1.CreateResponse.options:type_name -> messageswitch.v1.QueueOptions
-	37, // 3: messageswitch.v1.SendRequest.headers:type_name -> messageswitch.v1.SendRequest.HeadersEntry
-	40, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
-	41, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
-	40, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
+	41, // 1: messageswitch.v1.CreateRequest.options:type_name -> messageswitch.v1.QueueOptions
+	41, // 2: messageswitch.v1.CreateResponse.options:type_name -> messageswitch.v1.QueueOptions
+	38, // 3: messageswitch.v1.SendRequest.headers:type_name -> messageswitch.v1.SendRequest.HeadersEntry
+	41, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
+	42, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
+	41, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
 	19, // 7: messageswitch.v1.TransferResponse.deliveries:type_name -> messageswitch.v1.Delivery
-	38, // 8: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
-	42, // 9: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
+	39, // 8: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
+	43, // 9: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
 	22, // 10: messageswitch.v1.AckResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	42, // 11: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
+	43, // 11: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
 	0,  // 12: messageswitch.v1.NackRequest.kind:type_name -> messageswitch.v1.NackKind
 	22, // 13: messageswitch.v1.NackResponse.failures:type_name -> messageswitch.v1.LeaseFailure
 	22, // 14: messageswitch.v1.ExtendResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	39, // 15: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
-	42, // 16: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
+	40, // 15: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
+	43, // 16: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
 	1,  // 17: messageswitch.v1.CancelResponse.state:type_name -> messageswitch.v1.CancelState
 	32, // 18: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
 	2,  // 19: messageswitch.v1.ClientFrame.login:type_name -> messageswitch.v1.LoginRequest
@@ -3437,7 +3541,7 @@ var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	29, // 30: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
 	34, // 31: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
 	19, // 32: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
-	42, // 33: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
+	43, // 33: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
 	3,  // 34: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
 	6,  // 35: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
 	8,  // 36: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
@@ -3451,41 +3555,42 @@ var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	28, // 44: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
 	30, // 45: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
 	35, // 46: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
-	36, // 47: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
-	42, // 48: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
-	2,  // 49: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
-	5,  // 50: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
-	7,  // 51: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
-	9,  // 52: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
-	11, // 53: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
-	13, // 54: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
-	15, // 55: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
-	17, // 56: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
-	20, // 57: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
-	23, // 58: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
-	25, // 59: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
-	27, // 60: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
-	29, // 61: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
-	31, // 62: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
-	3,  // 63: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
-	6,  // 64: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
-	8,  // 65: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
-	10, // 66: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
-	12, // 67: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
-	14, // 68: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
-	16, // 69: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
-	18, // 70: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
-	21, // 71: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
-	24, // 72: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
-	26, // 73: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
-	28, // 74: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
-	30, // 75: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
-	33, // 76: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
-	63, // [63:77] is the sub-list for method output_type
-	49, // [49:63] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	37, // 47: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
+	36, // 48: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
+	43, // 49: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
+	2,  // 50: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
+	5,  // 51: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
+	7,  // 52: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
+	9,  // 53: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
+	11, // 54: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
+	13, // 55: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
+	15, // 56: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
+	17, // 57: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
+	20, // 58: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
+	23, // 59: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
+	25, // 60: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
+	27, // 61: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
+	29, // 62: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
+	31, // 63: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
+	3,  // 64: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
+	6,  // 65: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
+	8,  // 66: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
+	10, // 67: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
+	12, // 68: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
+	14, // 69: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
+	16, // 70: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
+	18, // 71: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
+	21, // 72: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
+	24, // 73: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
+	26, // 74: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
+	28, // 75: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
+	30, // 76: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
+	33, // 77: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
+	64, // [64:78] is the sub-list for method output_type
+	50, // [50:64] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_data_proto_init() }
@@ -3526,6 +3631,7 @@ func file_messageswitch_v1_data_proto_init() {
 		(*ServerFrame_Cancel)(nil),
 		(*ServerFrame_ConsumerEnded)(nil),
 		(*ServerFrame_Drain)(nil),
+		(*ServerFrame_Cancelled)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3533,7 +3639,7 @@ func file_messageswitch_v1_data_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_data_proto_rawDesc), len(file_messageswitch_v1_data_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -87,7 +87,8 @@ type DataServiceClient interface {
 	// Reply answers a request: it delivers the reply to the request's reply-to and
 	// acknowledges the request, in one step.
 	Reply(ctx context.Context, in *ReplyRequest, opts ...grpc.CallOption) (*ReplyResponse, error)
-	// Cancel withdraws a request that is still queued.
+	// Cancel ends the wait for a reply: a request that is still queued is withdrawn,
+	// and whoever holds one that runs is told.
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	// Attach carries the same verbs as frames, many per stream message, in both
 	// directions. The first frame of a stream is a Login; the session field of
@@ -298,7 +299,8 @@ type DataServiceServer interface {
 	// Reply answers a request: it delivers the reply to the request's reply-to and
 	// acknowledges the request, in one step.
 	Reply(context.Context, *ReplyRequest) (*ReplyResponse, error)
-	// Cancel withdraws a request that is still queued.
+	// Cancel ends the wait for a reply: a request that is still queued is withdrawn,
+	// and whoever holds one that runs is told.
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	// Attach carries the same verbs as frames, many per stream message, in both
 	// directions. The first frame of a stream is a Login; the session field of

@@ -54,6 +54,9 @@ func (b *inbox) ConsumerEnded(_ queue.ConsumerID, err error) bool {
 
 func (b *inbox) SessionEnded(err error) bool { return b.ConsumerEnded(0, err) }
 
+// Cancelled ignores it.
+func (b *inbox) Cancelled(queue.ConsumerID, queue.Lease) bool { return false }
+
 func (b *inbox) Flush() {
 	b.mu.Lock()
 	b.flushes++
@@ -264,3 +267,6 @@ func TestClose(t *testing.T) {
 		r.delivered(b, 1)
 	})
 }
+
+// What the engine hands to sinks as any must be one.
+var _, _ engine.Sink = (*inbox)(nil), (*lastLease)(nil)

@@ -39,6 +39,9 @@ func (tx *Tx) Apply(op queue.Op) (*queue.Effects, error) {
 		d := &fx.Deliveries[i]
 		tx.mark(d.Sink, d.Sink.(Sink).Deliver(tx.Now, d))
 	}
+	for _, c := range fx.Cancelled {
+		tx.mark(c.Sink, c.Sink.(Sink).Cancelled(c.Consumer, c.Lease))
+	}
 	for _, c := range fx.ConsumersEnded {
 		if c.Sink != nil {
 			tx.mark(c.Sink, c.Sink.(Sink).ConsumerEnded(c.Consumer, c.Err))

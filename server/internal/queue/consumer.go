@@ -17,6 +17,7 @@ type Consumer struct {
 	holding     int // deliveries
 	heldBytes   int
 	held        heldList // in the order of their leases
+	untold      int      // of what it holds: cancelled, and it does not know
 	ended       bool     // no further deliveries; what it holds stays
 
 	// Where deliveries go: pushed to sink, or pulled by one Pull; else nowhere.
@@ -131,6 +132,7 @@ func (op *Subscribe) resume(s *State, sess *Session, fx *Effects) error {
 	if op.AfterLease != 0 {
 		c.repeat(op.AfterLease, fx)
 	}
+	s.retell(c, fx)
 	s.wake(c, fx)
 	return nil
 }
@@ -241,6 +243,9 @@ func (op *Pull) apply(s *State, fx *Effects) error {
 		c.pull, c.push, c.sink = d, false, nil
 		if op.AfterLease != 0 {
 			c.repeat(op.AfterLease, fx)
+		}
+		if op.AfterLease != 0 || c.untold > 0 {
+			s.retell(c, fx)
 		}
 	}
 	if len(fx.Deliveries) > 0 {

@@ -5,12 +5,14 @@ package queue
 // it first.
 type Effects struct {
 	Result
-	Refused []Refusal // Ack, Nack, Extend of several leases
+	Refused     []Refusal // Ack, Nack, Extend of several leases
+	CallersGone []Lease   // Extend: nobody waits for the replies to these any more
 
 	// What others are to be told.
 	Deliveries     []Delivery
 	ConsumersEnded []ConsumerEnded
 	SessionsEnded  []SessionEnded
+	Cancelled      []Cancelled // after Deliveries: some may be in both
 
 	// What a store is to keep, and to bring.
 	Changes []Change
@@ -62,6 +64,14 @@ type SessionEnded struct {
 	Err     error
 }
 
+// Cancelled says that nobody waits for the reply to a request that a consumer
+// holds.
+type Cancelled struct {
+	Sink     any // of the consumer's session, or of its Pull
+	Consumer ConsumerID
+	Lease    Lease
+}
+
 // CancelState says what became of a cancelled request.
 type CancelState uint8
 
@@ -79,6 +89,8 @@ func (e *Effects) reset() {
 	e.Deliveries = emptied(e.Deliveries)
 	e.ConsumersEnded = emptied(e.ConsumersEnded)
 	e.SessionsEnded = emptied(e.SessionsEnded)
+	e.Cancelled = emptied(e.Cancelled)
+	e.CallersGone = emptied(e.CallersGone)
 	e.Changes = emptied(e.Changes)
 	e.Loads = emptied(e.Loads)
 }

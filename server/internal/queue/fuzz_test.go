@@ -51,7 +51,7 @@ func fuzzed(s *queue.State, fx *queue.Effects, err error) error {
 	if wrong := s.Check(); wrong != nil {
 		return fmt.Errorf("Check: %w", wrong)
 	}
-	if err != nil && (len(fx.Deliveries)+len(fx.ConsumersEnded)+len(fx.SessionsEnded)+len(fx.Refused)+fx.Count > 0 ||
+	if err != nil && (len(fx.Deliveries)+len(fx.ConsumersEnded)+len(fx.SessionsEnded)+len(fx.Refused)+len(fx.Cancelled)+fx.Count > 0 ||
 		fx.ID != queue.ID{} || fx.Duplicate || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Cancel != 0) {
 		return fmt.Errorf("an error with effects: %w, %+v", err, fx)
 	}

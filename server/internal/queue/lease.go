@@ -41,6 +41,7 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 // puts it somewhere, and wakes the consumer that held it.
 func (s *State) unlease(m *Message) *Consumer {
 	c := m.holder
+	m.told()
 	s.lift(m)
 	s.leases.remove(m.lease)
 	c.held.remove(m)
@@ -161,6 +162,10 @@ func (op *Extend) apply(s *State, fx *Effects) error {
 		}
 		m.leasedTo = s.now.Add(d)
 		s.timers.set(&m.timer, m.leasedTo, m)
+		if m.callerGone {
+			m.told()
+			fx.CallersGone = append(fx.CallersGone, m.lease)
+		}
 	})
 }
 

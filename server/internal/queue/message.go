@@ -33,7 +33,8 @@ type Message struct {
 	caller          *Queue // the temporary reply queue in whose pending it is
 	maxAttempts     int
 	requireConsumer bool
-	callerGone      bool // it had a caller, whose session ended
+	callerGone      bool // it had a caller, who waits no more
+	untold          bool // its holder does not know that yet
 	seated          bool // it has been in queue.waiting; it returns to queue.returned
 	request         bool // it is stored as one that somebody waits for in person
 	attemptsStored  bool // so are its Attempts, beside it

@@ -45,6 +45,8 @@ type outcome struct {
 	deliveries     []delivery
 	consumersEnded []queue.ConsumerEnded
 	sessionsEnded  []queue.SessionEnded
+	cancelled      []queue.Cancelled
+	callersGone    []queue.Lease
 }
 
 type refused struct {
@@ -83,6 +85,7 @@ type mMessage struct {
 	replyTo     string
 	caller      *mQueue
 	callerGone  bool
+	untold      bool   // its holder does not know that
 	fail        error  // the switch's failure, on a reply
 	handler     string // a handler's failure, on a reply
 	dead        *mMessage
@@ -343,7 +346,7 @@ func (m *model) unlease(x *mMessage) {
 	if c.ended && len(c.held) == 0 {
 		c.session.ending = without(c.session.ending, c)
 	}
-	x.holder, x.lease, x.leasedTo = nil, 0, 0
+	x.holder, x.lease, x.leasedTo, x.untold = nil, 0, 0, false
 }
 
 // remove takes x out of its queue. Who held it is free again.

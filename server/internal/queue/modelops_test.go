@@ -338,8 +338,10 @@ func (m *model) destroy(q *mQueue) {
 		q.owner.temporary = without(q.owner.temporary, q)
 	}
 	for _, x := range waiting {
-		x.caller, x.callerGone = nil, true
-		if x.state != queue.Leased {
+		if x.state == queue.Leased {
+			m.orphan(x)
+		} else {
+			x.caller = nil
 			m.discard(x)
 		}
 	}

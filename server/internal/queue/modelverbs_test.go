@@ -216,6 +216,7 @@ func (m *model) resume(s *mSession, op *queue.Subscribe) error {
 	c.tune(op)
 	m.out.queue, m.out.consumer = c.queue.name, c.id
 	m.repeat(c, op.AfterLease)
+	m.retell(c)
 	m.wake(c)
 	return nil
 }
@@ -225,6 +226,34 @@ func (m *model) repeat(c *mConsumer, after queue.Lease) {
 	for _, x := range c.held {
 		if after != 0 && x.lease > after {
 			m.out.deliveries = append(m.out.deliveries, delivery{c.target(), c, x, x.lease})
+		}
+	}
+}
+
+// orphan takes the caller of a leased request away, and tells its holder.
+func (m *model) orphan(x *mMessage) {
+	x.caller, x.callerGone, x.untold = nil, true, true
+	m.tell(x)
+}
+
+// tell tells the holder of x that its caller is gone, if that can be told now.
+func (m *model) tell(x *mMessage) {
+	c := x.holder
+	sink := c.session.sink
+	if c.pull != nil && !c.ended {
+		sink = c.pull.sink
+	}
+	if sink != nil && m.sessions[c.session.id] == c.session {
+		x.untold = false
+		m.out.cancelled = append(m.out.cancelled, queue.Cancelled{Sink: sink, Consumer: c.id, Lease: x.lease})
+	}
+}
+
+// retell tells c of all that it holds without a caller.
+func (m *model) retell(c *mConsumer) {
+	for _, x := range c.held {
+		if x.callerGone {
+			m.tell(x)
 		}
 	}
 }
@@ -273,6 +302,9 @@ func (m *model) pullOp(s *mSession, op *queue.Pull) error {
 	for _, c := range cs {
 		c.pull, c.push, c.sink = p, false, nil
 		m.repeat(c, op.AfterLease)
+		if op.AfterLease != 0 || slices.ContainsFunc(c.held, func(x *mMessage) bool { return x.untold }) {
+			m.retell(c)
+		}
 	}
 	if len(m.out.deliveries) > 0 {
 		p.messages = 0
@@ -367,6 +399,10 @@ func (m *model) extend(s *mSession, op *queue.Extend) error {
 			d = x.holder.lease
 		}
 		x.leasedTo = m.now.Add(d)
+		if x.callerGone {
+			x.untold = false
+			m.out.callersGone = append(m.out.callersGone, x.lease)
+		}
 	})
 }
 
@@ -405,7 +441,7 @@ func (m *model) cancel(s *mSession, op *queue.Cancel) error {
 	case x == nil:
 	case x.state == queue.Leased:
 		m.out.cancel = queue.CancelRunning
-		x.caller, x.callerGone = nil, true
+		m.orphan(x)
 	default:
 		m.out.cancel = queue.CancelWithdrawn
 		m.discard(x)

@@ -245,11 +245,7 @@ func (s *State) unlink(q *Queue, fx *Effects) {
 // wait are withdrawn, those that run finish without a caller.
 func (s *State) abandon(q *Queue, fx *Effects) {
 	for _, m := range q.requests() {
-		s.settleCaller(m)
-		m.callerGone = true
-		if m.state != leased {
-			s.discard(m, MessageCancelled, fx)
-		}
+		s.cancel(m, fx)
 	}
 }
 

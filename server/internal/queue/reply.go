@@ -81,19 +81,56 @@ func (op *Cancel) apply(s *State, fx *Effects) error {
 	if r.Owner != sess {
 		return errorf(ErrQueueNotYours, "queue %s is not a temporary queue of this session", quote(r.Name)).with("queue", r.Name)
 	}
-	m := r.pending[op.CorrelationID]
-	switch {
-	case m == nil:
-		fx.Cancel = CancelUnknown
-	case m.state == leased:
-		fx.Cancel = CancelRunning
-		s.settleCaller(m)
-		m.callerGone = true
-	default:
-		fx.Cancel = CancelWithdrawn
-		s.discard(m, MessageCancelled, fx)
+	if m := r.pending[op.CorrelationID]; m != nil {
+		fx.Cancel = s.cancel(m, fx)
 	}
 	return nil
+}
+
+// cancel gives up a request for whose reply nobody waits any more. One that waits
+// is withdrawn; who holds one that runs is told, and may finish it for nobody.
+func (s *State) cancel(m *Message, fx *Effects) CancelState {
+	if m.state != leased {
+		s.discard(m, MessageCancelled, fx)
+		return CancelWithdrawn
+	}
+	s.settleCaller(m)
+	m.callerGone, m.untold = true, true
+	m.holder.untold++
+	s.tellCancelled(m.holder, m, fx)
+	return CancelRunning
+}
+
+// tellCancelled tells c that m, which it holds, was cancelled: on its session's
+// stream, or in the answer to its Pull. Without either it is told later.
+func (s *State) tellCancelled(c *Consumer, m *Message, fx *Effects) {
+	sink := c.Session.sink
+	if c.pull != nil && !c.ended {
+		sink = c.pull.sink
+	}
+	if sink == nil || s.sessions[c.Session.ID] != c.Session {
+		return
+	}
+	m.told()
+	fx.Cancelled = append(fx.Cancelled, Cancelled{sink, c.ID, m.lease})
+}
+
+// told notes that m's holder knows, or need not know, that m was cancelled.
+func (m *Message) told() {
+	if m.untold {
+		m.untold = false
+		m.holder.untold--
+	}
+}
+
+// retell tells c of everything that it holds and that was cancelled: it may know
+// of some.
+func (s *State) retell(c *Consumer, fx *Effects) {
+	for m := c.held.head; m != nil; m = m.heldNext {
+		if m.callerGone {
+			s.tellCancelled(c, m, fx)
+		}
+	}
 }
 
 // requests are the pending requests of a temporary queue, oldest first.

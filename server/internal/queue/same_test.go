@@ -39,6 +39,8 @@ func sameOutcome(now queue.Instant, fx *queue.Effects, err error, want outcome, 
 		{"number of deliveries", len(fx.Deliveries), len(want.deliveries)},
 		{"number of ended consumers", len(fx.ConsumersEnded), len(want.consumersEnded)},
 		{"number of ended sessions", len(fx.SessionsEnded), len(want.sessionsEnded)},
+		{"cancelled requests", fmt.Sprint(fx.Cancelled), fmt.Sprint(want.cancelled)},
+		{"callers gone", fmt.Sprint(fx.CallersGone), fmt.Sprint(want.callersGone)},
 	} {
 		if f.got != f.want {
 			return fmt.Errorf("%s is %v, want %v", f.what, f.got, f.want)

@@ -223,6 +223,12 @@ func (s *script) effects() {
 		s.printf("  -> %s/%d%s: #%d attempt %d lease %d%s", s.sender(d.Consumer.Session.ID), d.Consumer.ID, to,
 			d.Message.ID.Sequence, d.Message.Attempt(), d.Lease-s.firstLease(), content(d.Message))
 	}
+	for _, e := range s.fx.Cancelled {
+		s.printf("  consumer %d at %v: lease %d was cancelled", e.Consumer, e.Sink, e.Lease-s.firstLease())
+	}
+	for _, l := range s.fx.CallersGone {
+		s.printf("  lease %d: its caller is gone", l-s.firstLease())
+	}
 	for _, e := range s.fx.ConsumersEnded {
 		s.printf("  consumer %d at %v ended: %s", e.Consumer, e.Sink, told(e.Err))
 	}

@@ -1,0 +1,244 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/rpc"
+)
+
+// An end is how a handler's context ended, and when.
+type end struct {
+	err, cause error
+	at         time.Time
+}
+
+// waiting is a handler that waits for the end of its context.
+func waiting(ends chan<- end) rpc.Handler {
+	return func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+		<-ctx.Done()
+		ends <- end{ctx.Err(), context.Cause(ctx), time.Now()}
+		return nil, ctx.Err()
+	}
+}
+
+// cancelled fails the test unless a handler was told that its caller is gone, less
+// than a scheduling step after since.
+func cancelled(t *testing.T, ends <-chan end, since time.Time) {
+	t.Helper()
+	select {
+	case e := <-ends:
+		if !errors.Is(e.err, context.Canceled) || !errors.Is(e.cause, client.ErrCallerGone) || e.at != since {
+			t.Errorf("the handler's context ended with %v (%v) after %v", e.err, e.cause, e.at.Sub(since))
+		}
+	case <-time.After(time.Hour):
+		t.Error("the handler's context did not end")
+	}
+}
+
+// served says that the queue is empty and that its server can do more.
+func (w *world) settled(queue string) {
+	w.t.Helper()
+	synctest.Wait()
+	if s := w.describe(queue).Summary; s.Waiting != 0 || s.Leased != 0 {
+		w.t.Errorf("queue %s has %d messages that wait, and %d that are leased", queue, s.Waiting, s.Leased)
+	}
+}
+
+func TestCancelReachesTheHandler(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		opts []rpc.CallOption
+	}{{"", nil}, {"with a timeout", []rpc.CallOption{rpc.Timeout(time.Hour)}}, {"at most once", []rpc.CallOption{rpc.WithMaxAttempts(1)}}} {
+		t.Run(test.name, func(t *testing.T) {
+			fake(t, func(t *testing.T, w *world) {
+				ends := make(chan end, 1)
+				w.serve("q", waiting(ends))
+				ctx, cancel := context.WithCancel(t.Context())
+				call := w.call(ctx, "q", "body", test.opts...)
+				w.await(func() bool { return w.describe("q").Summary.Leased == 1 })
+				cancel()
+				since := time.Now()
+				if r := <-call; !errors.Is(r.err, context.Canceled) {
+					t.Errorf("got %+v", r)
+				}
+				cancelled(t, ends, since)
+				w.settled("q")
+			})
+		})
+	}
+}
+
+// A call's timeout is the request's too, but its caller may know of it first.
+func TestTimeoutEndsTheHandler(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ends := make(chan end, 1)
+		w.serve("q", waiting(ends))
+		since := time.Now()
+		if r := <-w.call(t.Context(), "q", "body", rpc.Timeout(time.Second)); !errors.Is(r.err, context.DeadlineExceeded) {
+			t.Errorf("got %+v", r)
+		}
+		if e := <-ends; e.at.Sub(since) > time.Second+10*time.Millisecond {
+			t.Errorf("the handler ran for %v", e.at.Sub(since))
+		}
+		w.settled("q")
+	})
+}
+
+func TestCallersEndReachesTheHandler(t *testing.T) {
+	t.Run("its caller closes", func(t *testing.T) {
+		fake(t, func(t *testing.T, w *world) {
+			ends := make(chan end, 1)
+			w.serve("q", waiting(ends))
+			call := w.leased()
+			since := time.Now()
+			if err := w.caller.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-call
+			cancelled(t, ends, since)
+			w.settled("q")
+		})
+	})
+	t.Run("its client closes", func(t *testing.T) {
+		fake(t, func(t *testing.T, w *world) {
+			ends := make(chan end, 1)
+			w.serve("q", waiting(ends))
+			call := w.leased()
+			since := time.Now()
+			if err := w.client.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-call
+			cancelled(t, ends, since)
+		})
+	})
+	t.Run("its session is lost", func(t *testing.T) {
+		fake(t, func(t *testing.T, w *world) {
+			ends := make(chan end, 1)
+			s := w.serve("q", waiting(ends))
+			call := w.leased()
+			since := time.Now()
+			w.line.cut()
+			<-call
+			e := <-ends
+			if !errors.Is(e.cause, client.ErrCallerGone) || e.at.Sub(since) > grace+time.Millisecond {
+				t.Errorf("the handler's context ended with %v after %v", e.cause, e.at.Sub(since))
+			}
+			if err := s.end(); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+// A cancel that comes while the server's connection is lost arrives with the next.
+func TestCancelOutlivesAReconnect(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ends := make(chan end, 1)
+		s := w.serve("q", waiting(ends))
+		ctx, cancel := context.WithCancel(t.Context())
+		call := w.call(ctx, "q", "body")
+		w.await(func() bool { return w.describe("q").Summary.Leased == 1 })
+		s.line.cut()
+		synctest.Wait()
+		cancel()
+		<-call
+		time.Sleep(time.Second)
+		if len(ends) != 0 {
+			t.Error("the handler was told without a connection")
+		}
+		s.line.join(w.sw.Conn())
+		select {
+		case e := <-ends:
+			if !errors.Is(e.cause, client.ErrCallerGone) {
+				t.Errorf("the handler's context ended with %v", e.cause)
+			}
+		case <-time.After(grace):
+			t.Error("the handler was not told")
+		}
+		w.settled("q")
+	})
+}
+
+// What was cancelled before a handler took it is not begun.
+func TestCancelledRequestIsNotBegun(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		began := make(chan string, 10)
+		proceed := make(chan struct{})
+		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			began <- string(req.Body)
+			<-proceed
+			return req.Body, nil
+		}, rpc.Concurrency(2))
+		first := w.call(t.Context(), "q", "first")
+		second := w.call(t.Context(), "q", "second")
+		<-began
+		<-began
+		ctx, cancel := context.WithCancel(t.Context())
+		third := w.call(ctx, "q", "third") // leased only when a handler is free
+		synctest.Wait()
+		cancel()
+		<-third
+		close(proceed)
+		<-first
+		<-second
+		synctest.Wait()
+		if len(began) != 0 {
+			t.Errorf("request %s was begun", <-began)
+		}
+		w.settled("q")
+	})
+}
+
+// Calls that a handler makes with its context end with the call that it answers.
+func TestCancelEndsTheTree(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		const depth = 4
+		ends := make(chan end, 1)
+		for i := range depth {
+			queue, next := string(rune('a'+i)), string(rune('a'+i+1))
+			if i == depth-1 {
+				w.serve(queue, waiting(ends))
+				break
+			}
+			c, _ := w.dial("between")
+			caller := rpc.NewCaller(c)
+			t.Cleanup(func() { _ = caller.Close() })
+			w.serve(queue, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+				left, right := make(chan error, 1), make(chan error, 1)
+				for _, done := range []chan error{left, right} {
+					go func() {
+						_, err := caller.Call(ctx, next, req.Body)
+						done <- err
+					}()
+				}
+				<-left
+				return nil, <-right
+			})
+		}
+		ends2 := make(chan end, 8)
+		go func() {
+			for e := range ends {
+				ends2 <- e
+			}
+		}()
+		t.Cleanup(func() { close(ends) })
+		ctx, cancel := context.WithCancel(t.Context())
+		call := w.call(ctx, "a", "root")
+		w.await(func() bool { return w.describe("d").Summary.Leased == 8 })
+		since := time.Now()
+		cancel()
+		<-call
+		for range 8 {
+			cancelled(t, ends2, since)
+		}
+		for _, queue := range []string{"a", "b", "c", "d"} {
+			w.settled(queue)
+		}
+	})
+}
