@@ -40,7 +40,7 @@ func cancelled(t *testing.T, ends <-chan end, since time.Time) {
 	}
 }
 
-// served says that the queue is empty and that its server can do more.
+// settled says that the queue is empty.
 func (w *world) settled(queue string) {
 	w.t.Helper()
 	synctest.Wait()
@@ -165,7 +165,7 @@ func TestCancelOutlivesAReconnect(t *testing.T) {
 	})
 }
 
-// What was cancelled before a handler took it is not begun.
+// What was cancelled while it waited is not begun.
 func TestCancelledRequestIsNotBegun(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		began := make(chan string, 10)
@@ -184,6 +184,7 @@ func TestCancelledRequestIsNotBegun(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-third
+		synctest.Wait() // the switch knows
 		close(proceed)
 		<-first
 		<-second
@@ -199,7 +200,7 @@ func TestCancelledRequestIsNotBegun(t *testing.T) {
 func TestCancelEndsTheTree(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		const depth = 4
-		ends := make(chan end, 1)
+		ends := make(chan end, 8)
 		for i := range depth {
 			queue, next := string(rune('a'+i)), string(rune('a'+i+1))
 			if i == depth-1 {
@@ -210,24 +211,16 @@ func TestCancelEndsTheTree(t *testing.T) {
 			caller := rpc.NewCaller(c)
 			t.Cleanup(func() { _ = caller.Close() })
 			w.serve(queue, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
-				left, right := make(chan error, 1), make(chan error, 1)
-				for _, done := range []chan error{left, right} {
+				done := make(chan error, 2)
+				for range 2 {
 					go func() {
 						_, err := caller.Call(ctx, next, req.Body)
 						done <- err
 					}()
 				}
-				<-left
-				return nil, <-right
+				return nil, errors.Join(<-done, <-done)
 			})
 		}
-		ends2 := make(chan end, 8)
-		go func() {
-			for e := range ends {
-				ends2 <- e
-			}
-		}()
-		t.Cleanup(func() { close(ends) })
 		ctx, cancel := context.WithCancel(t.Context())
 		call := w.call(ctx, "a", "root")
 		w.await(func() bool { return w.describe("d").Summary.Leased == 8 })
@@ -235,7 +228,7 @@ func TestCancelEndsTheTree(t *testing.T) {
 		cancel()
 		<-call
 		for range 8 {
-			cancelled(t, ends2, since)
+			cancelled(t, ends, since)
 		}
 		for _, queue := range []string{"a", "b", "c", "d"} {
 			w.settled(queue)
