@@ -92,6 +92,7 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, queue)
 	}
+	m.Headers = traced(ctx, m.Headers)
 	after := m.Timeout // zero: no Timeout
 	left := after      // zero: no deadline
 	if deadline, ok := ctx.Deadline(); ok {

@@ -14,6 +14,7 @@ type lazyContext struct {
 	// Set at construction.
 	parent   context.Context
 	deadline time.Time // zero: none
+	request  *Request  // that the handler answers; nil for a call's
 
 	mu    sync.Mutex
 	inner context.Context // the real one; nil before the first look
@@ -43,8 +44,16 @@ func (c *lazyContext) Err() error {
 }
 
 // Value implements [context.Context]. Package context finds the nearest context that can be
-// cancelled by way of a value, so this is a look too.
-func (c *lazyContext) Value(key any) any { return c.look().Value(key) }
+// cancelled by way of a value, so this is a look too, but for our own key.
+func (c *lazyContext) Value(key any) any {
+	if key == (requestKey{}) {
+		if c.request != nil {
+			return c.request
+		}
+		return c.parent.Value(key)
+	}
+	return c.look().Value(key)
+}
 
 // look answers the real context.
 func (c *lazyContext) look() context.Context {

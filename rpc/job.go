@@ -45,12 +45,14 @@ type job struct {
 }
 
 func newJob(s *service, d *client.Delivery) *job {
-	return &job{
+	j := &job{
 		service:  s,
 		delivery: d,
 		request:  request(d),
 		context:  lazyContext{parent: s.base, deadline: d.Expires},
 	}
+	j.context.request = &j.request
+	return j
 }
 
 // run has the handler do the job, and settles it also when the handler panics

@@ -16,6 +16,8 @@ type Request struct {
 	// limit is 1 MiB unless configured.
 	Body []byte
 	// Headers travel with the body, at most 64 and 16 KiB in all; nil means none.
+	// Calls that a handler makes with its context have the traceparent and
+	// tracestate of its request, unless they bring their own traceparent.
 	// Names that begin with "switch-" are the switch's own. A handler must not
 	// change them.
 	Headers map[string]string

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -107,7 +109,12 @@ func maxAttempts(c *cli.Context) (int, error) {
 	return int(n), nil
 }
 
-// headers reads the --header flags.
+// A traceparent of W3C Trace Context.
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// headers reads the --header flags. What stands in TRACEPARENT, and with it in
+// TRACESTATE, becomes a header as well: so what a program calls belongs to the
+// trace of the request that it works on.
 func headers(c *cli.Context) (map[string]string, error) {
 	h := map[string]string{}
 	for _, s := range c.StringSlice("header") {
@@ -116,6 +123,15 @@ func headers(c *cli.Context) (map[string]string, error) {
 			return nil, usage("--header %q has no key and value; type it as --header KEY=VALUE", s)
 		}
 		h[k] = v
+	}
+	if _, own := h["traceparent"]; own {
+		return h, nil
+	}
+	if parent := os.Getenv("TRACEPARENT"); traceparent.MatchString(parent) {
+		h["traceparent"] = parent
+		if state := os.Getenv("TRACESTATE"); state != "" {
+			h["tracestate"] = state
+		}
 	}
 	return h, nil
 }

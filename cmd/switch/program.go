@@ -31,7 +31,7 @@ import (
 // No shell is involved. The environment is ours and SWITCH_ADDR, SWITCH_QUEUE,
 // SWITCH_CORRELATION_ID (may be empty), SWITCH_ATTEMPT, SWITCH_DEADLINE (RFC 3339
 // with nanoseconds; empty: none) and, when the request has a traceparent header,
-// TRACEPARENT.
+// TRACEPARENT, with TRACESTATE.
 //
 // The process leads a process group of its own. When the caller cancels or its
 // deadline passes, the group gets SIGTERM, and SIGKILL after killDelay.
@@ -140,7 +140,7 @@ func (p *program) environment(ctx context.Context, req *rpc.Request) []string {
 	}
 	env := make([]string, 0, len(os.Environ())+6)
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "TRACEPARENT=") { // of another trace
+		if !strings.HasPrefix(v, "TRACEPARENT=") && !strings.HasPrefix(v, "TRACESTATE=") { // of another trace
 			env = append(env, v)
 		}
 	}
@@ -152,6 +152,9 @@ func (p *program) environment(ctx context.Context, req *rpc.Request) []string {
 		"SWITCH_DEADLINE="+deadline)
 	if parent := req.Headers["traceparent"]; parent != "" {
 		env = append(env, "TRACEPARENT="+parent)
+		if state := req.Headers["tracestate"]; state != "" {
+			env = append(env, "TRACESTATE="+state)
+		}
 	}
 	return env
 }

@@ -73,7 +73,7 @@ func TestProgramHasNoShell(t *testing.T) {
 func TestProgramEnvironment(t *testing.T) {
 	d := startDaemon(t)
 	start(t, []string{"SWITCH_ADDR=" + d.addr, "TRACEPARENT=of-another-trace"},
-		"switch", "serve", "foo", "--", "/bin/sh", "-c", `env | grep -E '^(SWITCH_|TRACEPARENT)' | sort`)
+		"switch", "serve", "foo", "--", "/bin/sh", "-c", `env | grep -E '^(SWITCH_|TRACEPARENT|TRACESTATE)' | sort`)
 	vars := func(r result) map[string]string {
 		t.Helper()
 		r.says(t, 0)
@@ -102,6 +102,17 @@ func TestProgramEnvironment(t *testing.T) {
 	}
 	if got["TRACEPARENT"] != parent {
 		t.Errorf("TRACEPARENT is %q", got["TRACEPARENT"])
+	}
+	// What a program calls belongs to the trace.
+	d.serveShell(t, "outer", "switch call foo")
+	got = vars(d.run(t, "call", "outer", "--header", "traceparent="+parent, "--header", "tracestate=a=1"))
+	if got["TRACEPARENT"] != parent || got["TRACESTATE"] != "a=1" {
+		t.Errorf("a trace %s, a=1 became %v", parent, got)
+	}
+	d.serveShell(t, "elsewhere", "switch call foo -H traceparent="+strings.Replace(parent, "0af", "1af", 1))
+	got = vars(d.run(t, "call", "elsewhere", "--header", "traceparent="+parent, "--header", "tracestate=a=1"))
+	if !strings.Contains(got["TRACEPARENT"], "1af") || got["TRACESTATE"] != "" {
+		t.Errorf("another trace became %v", got)
 	}
 }
 

@@ -25,8 +25,10 @@ serve one queue: each request goes to one of them.
             stderr as its message; 69 is NOT_FOUND. Any other: UNKNOWN, and the code is named.
 
 The environment has SWITCH_ADDR, SWITCH_QUEUE, SWITCH_CORRELATION_ID, SWITCH_ATTEMPT,
-SWITCH_DEADLINE (RFC 3339; empty if there is none) and, from the header traceparent, TRACEPARENT.
-At the caller's deadline the program's process group gets SIGTERM, and SIGKILL 2 s later.
+SWITCH_DEADLINE (RFC 3339; empty if there is none) and, from the headers of the same names,
+TRACEPARENT and TRACESTATE, which switch call and switch send pass on.
+At the caller's deadline, and when the call is cancelled, the program's process group gets
+SIGTERM, and SIGKILL 2 s later.
 
 A message that wants no reply is acked when the program exits with 0, and tried again if not.`
 
