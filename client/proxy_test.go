@@ -205,6 +205,13 @@ func (p *proxy) unleash(s *storm) {
 	p.storm = s
 }
 
+// cuts is how often the storm has cut so far.
+func (p *proxy) cuts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.storm.cuts
+}
+
 // lead sends new connections to another switch; nowhere, if target is empty.
 func (p *proxy) lead(target string) {
 	p.mu.Lock()
