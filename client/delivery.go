@@ -96,8 +96,8 @@ func (d *Delivery) nack(ctx context.Context, m *pb.NackRequest) error {
 }
 
 // Extend lets the lease last so long from now. Zero: as long as the consumer's
-// leases do; 100 ms to 12 h. ErrCallerGone says that it does, and that nobody waits
-// for the reply any more.
+// leases do; 100 ms to 12 h. With ErrCallerGone it does as well, and nobody waits for
+// the reply any more.
 func (d *Delivery) Extend(ctx context.Context, lease time.Duration) error {
 	a, err := d.answer(ctx, frames.VerbExtend, &pb.ExtendRequest{Leases: []uint64{d.lease}, LeaseMs: toMillis(lease)})
 	if err == nil && len(a.(*pb.ExtendResponse).GetCancelled()) > 0 {

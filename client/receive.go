@@ -18,6 +18,7 @@ type receiver struct {
 	in        frames.Incoming
 	answers   uint64                   // seen in this session
 	consumers map[uint64]*Subscription // of this session, by number
+	holders   map[uint64]*Subscription // of this session, stopped: they may hold leases
 	orphans   []orphan                 // came before the answer that names their consumer
 	touched   []*Inbox                 // got something in this stream message
 	answered  []answered               // to be told at its end
@@ -134,7 +135,11 @@ func (l *loop) frame(f *frames.ServerFrame) error {
 		if err := proto.Unmarshal(f.Raw, &p); err != nil {
 			return errStrange("a notice that can't be read")
 		}
-		if s := l.consumers[p.GetConsumer()]; s != nil && s.handler.Cancelled != nil {
+		s := l.consumers[p.GetConsumer()]
+		if s == nil {
+			s = l.holders[p.GetConsumer()]
+		}
+		if s != nil && s.handler.Cancelled != nil {
 			s.handler.Cancelled(p.GetLease())
 		}
 	case frames.EventDrain:

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"google.golang.org/grpc/codes"
@@ -99,6 +100,21 @@ func (l *loop) setConsumer(s *Subscription, id uint64) {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
 	s.consumer = id
+}
+
+// maxHolders is how many stopped subscriptions are told of cancels, the newest: those
+// before have settled what they held, or learn it from Extend.
+const maxHolders = 64
+
+// stop notes that a subscription gets nothing any more, and may hold leases.
+func (l *loop) stop(s *Subscription) {
+	if s.handler.Cancelled == nil || l.consumers[s.consumer] != s {
+		return
+	}
+	l.holders[s.consumer] = s
+	if len(l.holders) > maxHolders {
+		delete(l.holders, slices.Min(slices.Collect(maps.Keys(l.holders))))
+	}
 }
 
 // drop takes a subscription out that gets nothing any more.

@@ -51,7 +51,7 @@ type loop struct {
 }
 
 func newLoop(c *Client) *loop {
-	l := &loop{c: c, wait: firstWait, receiver: receiver{consumers: map[uint64]*Subscription{}}}
+	l := &loop{c: c, wait: firstWait, receiver: receiver{consumers: map[uint64]*Subscription{}, holders: map[uint64]*Subscription{}}}
 	l.on = l.frame
 	l.in.Lasting = lastingBytes
 	return l

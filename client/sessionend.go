@@ -112,6 +112,7 @@ func (l *loop) endSession(why error, again bool) {
 	}
 	c.mu.Unlock()
 	clear(l.consumers)
+	clear(l.holders)
 	l.orphans, l.answers, l.resent = nil, 0, 0
 	for _, k := range failed {
 		c.finish(k, answer{err: why, lost: true})

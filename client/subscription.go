@@ -39,8 +39,8 @@ type SubscriptionHandler struct {
 	Deliver func(*Delivery)
 	// Cancelled is told that nobody waits for the reply to a delivery any more: its
 	// caller has cancelled it, or has lost its session. It is called after Deliver,
-	// and may be called again, also for a lease that is settled. The lease stays
-	// until it is settled. May be nil.
+	// also after Stop, and may be called again, also for a lease that is settled. The
+	// lease stays until it is settled. May be nil.
 	Cancelled func(lease uint64)
 	// Ended is called once, when no further delivery will come without being
 	// asked for: the queue was destroyed, the switch refuses to go on, or the
@@ -172,7 +172,10 @@ func (s *Subscription) unsubscribe() *call {
 		return nil
 	}
 	k := newCall(frames.VerbUnsubscribe, &pb.UnsubscribeRequest{Consumer: id})
-	k.then = func(answer) { c.loop.drop(s) }
+	k.then = func(answer) {
+		c.loop.stop(s)
+		c.loop.drop(s)
+	}
 	_ = c.out.add(k) // numbers are always UTF-8
 	c.exit()
 	return k

@@ -165,6 +165,27 @@ func TestCancelOutlivesAReconnect(t *testing.T) {
 	})
 }
 
+// A server that drains ends what is cancelled meanwhile.
+func TestCancelReachesADrainingServer(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ends := make(chan end, 1)
+		s := w.serve("q", waiting(ends), rpc.Drain(time.Minute))
+		ctx, cancel := context.WithCancel(t.Context())
+		call := w.call(ctx, "q", "body")
+		w.await(func() bool { return w.describe("q").Summary.Leased == 1 })
+		s.stop()
+		w.await(func() bool { return w.describe("q").Summary.Consumers == 0 })
+		cancel()
+		since := time.Now()
+		<-call
+		cancelled(t, ends, since)
+		if err := s.end(); err != nil {
+			t.Error(err)
+		}
+		w.settled("q")
+	})
+}
+
 // What was cancelled while it waited is not begun.
 func TestCancelledRequestIsNotBegun(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {

@@ -19,8 +19,9 @@ const (
 	// If it takes longer, the end of the lease or of the session does the same.
 	settleBound = 5 * time.Second
 
-	// A caller whose time is over cancels its request a moment before that expires:
-	// with so little left, the deadline is the better reason, and ends the handler.
+	// A caller whose time is over cancels its request a moment before that expires, by
+	// the way to here: with so little left, the deadline is the better reason, and ends
+	// the handler.
 	deadHeat = 10 * time.Millisecond
 
 	// The first retry of a message without reply-to comes after firstRetry, and

@@ -10,6 +10,13 @@ import (
 const (
 	headerTraceparent = "traceparent"
 	headerTracestate  = "tracestate"
+
+	// A traceparent of version 00 has so many bytes. A longer tracestate than this
+	// need not be passed on (W3C Trace Context, 2.2 and 3.3.1.5).
+	lenTraceparent = 55
+	maxTracestate  = 512
+	// maxTracedHeaders leaves room for the two among the protocol's 64.
+	maxTracedHeaders = 62
 )
 
 // requestKey is under what a handler's context has its *Request.
@@ -24,13 +31,15 @@ func traced(ctx context.Context, headers map[string]string) map[string]string {
 		return headers
 	}
 	parent := req.Headers[headerTraceparent]
-	if _, own := headers[headerTraceparent]; own || parent == "" {
+	_, own := headers[headerTraceparent]
+	_, ownState := headers[headerTracestate]
+	if own || ownState || len(parent) != lenTraceparent || len(headers) > maxTracedHeaders {
 		return headers
 	}
 	all := make(map[string]string, len(headers)+2)
 	maps.Copy(all, headers)
 	all[headerTraceparent] = parent
-	if state := req.Headers[headerTracestate]; state != "" {
+	if state := req.Headers[headerTracestate]; state != "" && len(state) <= maxTracestate {
 		all[headerTracestate] = state
 	}
 	return all

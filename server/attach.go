@@ -249,7 +249,9 @@ func (r *receiver) apply(batch []command, answersSeen uint64) error {
 			if c.tag == 0 {
 				return &queue.Error{Kind: errProtocol, Text: "a frame has tag 0, which is for the Login alone; number frames from 1"}
 			}
-			continue // it was sent again after a reconnect, and had arrived
+			c.refused() // it was sent again after a reconnect, and had arrived
+			c.forget()
+			continue
 		}
 		l.applied = c.tag
 		if err := r.execute(l, c); err != nil {
@@ -274,6 +276,9 @@ func (r *receiver) execute(l *link, c *command) error {
 	case frames.VerbSend:
 		c.send.Session = l.session
 		fx, err := r.tx.Apply(&c.send)
+		if err == nil && fx.Duplicate {
+			c.refused()
+		}
 		if err == nil && !c.quiet {
 			var id [40]byte
 			sent := frames.Sent{Duplicate: fx.Duplicate, Durability: uint32(durability(fx.Queue))}

@@ -174,7 +174,13 @@ var deadlineContracts = []contract{
 		if err := w.rebind(s.Context(), d.GetConsumer(), d.GetLease()); err != nil {
 			s.Fatal(err)
 		}
-		w.isCancelled(d)
+		began := time.Now()
+		if got := w.nextCancelled(100 * time.Millisecond); got != d.GetLease() {
+			s.Errorf("told of lease %d, want %d", got, d.GetLease())
+		}
+		if took := time.Since(began); w.form.name == "unary" && took < 100*time.Millisecond {
+			s.Errorf("what is told again has ended the wait after %v", took)
+		}
 		w.ack(d)
 		if err := w.rebind(s.Context(), d.GetConsumer(), d.GetLease()); err != nil {
 			s.Fatal(err)

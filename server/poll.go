@@ -56,10 +56,11 @@ func (p *poll) Deliver(now queue.Instant, d *queue.Delivery) bool {
 	return true
 }
 
-// Cancelled ends the poll: the client may end what it does for nobody.
-func (p *poll) Cancelled(_ queue.ConsumerID, l queue.Lease) bool {
-	p.cancelled = append(p.cancelled, uint64(l))
-	return true
+// Cancelled ends the poll, unless the client was told before: it may end what it
+// does for nobody.
+func (p *poll) Cancelled(c *queue.Cancelled) bool {
+	p.cancelled = append(p.cancelled, uint64(c.Lease))
+	return !c.Again
 }
 
 // ConsumerEnded ends the poll: the client is to know at once.
@@ -133,6 +134,7 @@ func (p *poll) close(ctx context.Context, id queue.SessionID) (*pb.TransferRespo
 		for _, d := range p.deliveries {
 			op.Release = append(op.Release, queue.Lease(d.GetLease()))
 		}
+		op.Untold = leases(p.cancelled)
 	}
 	if _, err := tx.Apply(op); err != nil {
 		return nil, p.s.status(err)

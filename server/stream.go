@@ -164,8 +164,8 @@ func (st *stream) ConsumerEnded(c queue.ConsumerID, err error) bool {
 }
 
 // Cancelled appends a notice.
-func (st *stream) Cancelled(c queue.ConsumerID, l queue.Lease) bool {
-	return st.notice(frames.EventCancelled, 0, &pb.Cancelled{Consumer: uint64(c), Lease: uint64(l)})
+func (st *stream) Cancelled(c *queue.Cancelled) bool {
+	return st.notice(frames.EventCancelled, 0, &pb.Cancelled{Consumer: uint64(c.Consumer), Lease: uint64(c.Lease)})
 }
 
 // SessionEnded ends the stream once what is pending is sent.
@@ -269,9 +269,10 @@ func (st *stream) tell(o *outgoing) {
 		*o.data = frames.AppendProgress(*o.data, p)
 		return
 	}
-	head := *o.data
-	*o.data = append(frames.AppendProgress(nil, p), head...)
-	chunks.put(&head)
+	head := o.data
+	o.data = chunks.get(len(*head))
+	*o.data = append(frames.AppendProgress(*o.data, p), *head...)
+	chunks.put(head)
 }
 
 // progress is what has not been told.
@@ -315,6 +316,7 @@ func (st *stream) notice(event frames.Event, tag uint64, m proto.Message) bool {
 	frame, err := frames.AppendEvent(nil, tag, event, m)
 	if err != nil {
 		st.s.log.Error("encode a notice", "err", err)
+		return false
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -109,8 +109,11 @@ func maxAttempts(c *cli.Context) (int, error) {
 	return int(n), nil
 }
 
-// A traceparent of W3C Trace Context.
-var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+// A traceparent of W3C Trace Context, and a tracestate that is to be passed on.
+var (
+	traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+	tracestate  = regexp.MustCompile(`^[ -~]{1,512}$`)
+)
 
 // headers reads the --header flags. What stands in TRACEPARENT, and with it in
 // TRACESTATE, becomes a header as well: so what a program calls belongs to the
@@ -129,8 +132,8 @@ func headers(c *cli.Context) (map[string]string, error) {
 	}
 	if parent := os.Getenv("TRACEPARENT"); traceparent.MatchString(parent) {
 		h["traceparent"] = parent
-		if state := os.Getenv("TRACESTATE"); state != "" {
-			h["tracestate"] = state
+		if _, own := h["tracestate"]; !own && tracestate.MatchString(os.Getenv("TRACESTATE")) {
+			h["tracestate"] = os.Getenv("TRACESTATE")
 		}
 	}
 	return h, nil

@@ -150,9 +150,9 @@ func (p *program) environment(ctx context.Context, req *rpc.Request) []string {
 		"SWITCH_CORRELATION_ID="+req.CorrelationID,
 		fmt.Sprintf("SWITCH_ATTEMPT=%d", req.Attempt),
 		"SWITCH_DEADLINE="+deadline)
-	if parent := req.Headers["traceparent"]; parent != "" {
+	if parent := req.Headers["traceparent"]; traceparent.MatchString(parent) {
 		env = append(env, "TRACEPARENT="+parent)
-		if state := req.Headers["tracestate"]; state != "" {
+		if state := req.Headers["tracestate"]; tracestate.MatchString(state) {
 			env = append(env, "TRACESTATE="+state)
 		}
 	}

@@ -19,7 +19,7 @@ type Buffers struct{ pools [classes]sync.Pool }
 var _ mem.BufferPool = (*Buffers)(nil)
 
 // What Buffers keep: four sizes for each doubling, so that at most a fifth of a
-// buffer is not used.
+// buffer is not used, beyond the smallest.
 const (
 	minBuffer = 4 << 10 // gRPC leaves what has up to 1 KiB to the garbage collector
 	maxBuffer = minBuffer << (classes / steps)

@@ -92,7 +92,8 @@ const (
 	// It was queued and is gone; no reply will come.
 	CancelState_CANCEL_STATE_WITHDRAWN CancelState = 1
 	// Somebody holds its lease, and is told: on the stream, or by the answer to the
-	// next Transfer or Extend. Its reply will be dropped.
+	// next Transfer or Extend; by Extend alone when the consumer was unsubscribed.
+	// Its reply will be dropped.
 	CancelState_CANCEL_STATE_RUNNING CancelState = 2
 	// It is not pending: answered, failed, or never sent.
 	CancelState_CANCEL_STATE_UNKNOWN CancelState = 3
@@ -1387,9 +1388,9 @@ type TransferResponse struct {
 	// The deliveries, oldest message first within a queue.
 	Deliveries []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// Leases of earlier deliveries for whose replies nobody waits any more: the
-	// caller has cancelled the request, or has lost its session. They end the wait,
-	// and stay until they are settled. Each is told once, and again with
-	// after_lease.
+	// caller has cancelled the request, or has lost its session. They stay until they
+	// are settled. Each is told once, which ends the wait, and again with
+	// after_lease, which does not.
 	Cancelled     []uint64 `protobuf:"varint,2,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -84,7 +84,7 @@ func (l *lastLease) Deliver(_ queue.Instant, d *queue.Delivery) bool {
 	return false
 }
 
-func (*lastLease) ConsumerEnded(queue.ConsumerID, error) bool   { return false }
-func (*lastLease) SessionEnded(error) bool                      { return false }
-func (*lastLease) Cancelled(queue.ConsumerID, queue.Lease) bool { return false }
-func (*lastLease) Flush()                                       {}
+func (*lastLease) ConsumerEnded(queue.ConsumerID, error) bool { return false }
+func (*lastLease) SessionEnded(error) bool                    { return false }
+func (*lastLease) Cancelled(*queue.Cancelled) bool            { return false }
+func (*lastLease) Flush()                                     {}

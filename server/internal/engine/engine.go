@@ -18,7 +18,7 @@ type Sink interface {
 	Deliver(now queue.Instant, d *queue.Delivery) (dirty bool)
 	ConsumerEnded(c queue.ConsumerID, err error) (dirty bool)
 	SessionEnded(err error) (dirty bool)
-	Cancelled(c queue.ConsumerID, l queue.Lease) (dirty bool)
+	Cancelled(c *queue.Cancelled) (dirty bool)
 	Flush()
 }
 

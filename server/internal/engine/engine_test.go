@@ -55,7 +55,7 @@ func (b *inbox) ConsumerEnded(_ queue.ConsumerID, err error) bool {
 func (b *inbox) SessionEnded(err error) bool { return b.ConsumerEnded(0, err) }
 
 // Cancelled ignores it.
-func (b *inbox) Cancelled(queue.ConsumerID, queue.Lease) bool { return false }
+func (b *inbox) Cancelled(*queue.Cancelled) bool { return false }
 
 func (b *inbox) Flush() {
 	b.mu.Lock()

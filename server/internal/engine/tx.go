@@ -39,8 +39,9 @@ func (tx *Tx) Apply(op queue.Op) (*queue.Effects, error) {
 		d := &fx.Deliveries[i]
 		tx.mark(d.Sink, d.Sink.(Sink).Deliver(tx.Now, d))
 	}
-	for _, c := range fx.Cancelled {
-		tx.mark(c.Sink, c.Sink.(Sink).Cancelled(c.Consumer, c.Lease))
+	for i := range fx.Cancelled {
+		c := &fx.Cancelled[i]
+		tx.mark(c.Sink, c.Sink.(Sink).Cancelled(c))
 	}
 	for _, c := range fx.ConsumersEnded {
 		if c.Sink != nil {

@@ -204,6 +204,18 @@ func (s *State) checkRest(t *tally) error {
 			}
 		}
 		for _, c := range append(sess.consumers[:len(sess.consumers):len(sess.consumers)], sess.ending...) {
+			untold := 0
+			for m := c.held.head; m != nil; m = m.heldNext {
+				if m.untold {
+					untold++
+				}
+				if m.untold && !m.callerGone {
+					return fmt.Errorf("message %v has a caller, and its holder does not know that it has none", m.ID)
+				}
+			}
+			if untold != c.untold {
+				return fmt.Errorf("consumer %d of session %d does not know of %d cancelled messages, says %d", c.ID, id, untold, c.untold)
+			}
 			if c.Session != sess || c.holding != t.consumers[c] {
 				return fmt.Errorf("consumer %d of session %d holds %d, says %d", c.ID, id, t.consumers[c], c.holding)
 			}

@@ -38,3 +38,41 @@ func TestAnAnswerThatIsLost(t *testing.T) {
 		}
 	}
 }
+
+// A cancel that did not get through is told again.
+func TestClosePullKeepsCancelsThatDidNotArrive(t *testing.T) {
+	s := queue.New(1, queue.Limits{})
+	var fx queue.Effects
+	apply := func(op queue.Op) *queue.Effects {
+		t.Helper()
+		if err := s.Apply(1, op, &fx); err != nil {
+			t.Fatalf("%T: %v", op, err)
+		}
+		if err := s.Check(); err != nil {
+			t.Fatalf("%T: %v", op, err)
+		}
+		return &fx
+	}
+	apply(&queue.Login{Session: 1})
+	apply(&queue.Login{Session: 2})
+	apply(&queue.Create{Session: 1, Queue: "q"})
+	apply(&queue.Create{Session: 2, Queue: "tmp.r", Temporary: true})
+	apply(&queue.Subscribe{Session: 1, Queue: "q"})
+	apply(&queue.Send{Session: 2, Queue: "q", ReplyTo: "tmp.r", CorrelationID: "1"})
+	lease := apply(&queue.Pull{Session: 1, Sink: "first"}).Deliveries[0].Lease
+	if got := apply(&queue.Cancel{Session: 2, ReplyTo: "tmp.r", CorrelationID: "1"}).Cancelled; len(got) != 1 || got[0].Lease != lease || got[0].Again {
+		t.Fatalf("the pull was told %+v", got)
+	}
+	apply(&queue.ClosePull{Session: 1, Sink: "first", Untold: []queue.Lease{lease, 99}})
+	if got := apply(&queue.Pull{Session: 1, Sink: "second"}).Cancelled; len(got) != 1 || got[0].Lease != lease || got[0].Again {
+		t.Fatalf("the second pull was told %+v", got)
+	}
+	apply(&queue.ClosePull{Session: 1, Sink: "second"})
+	if got := apply(&queue.Pull{Session: 1, Sink: "third"}).Cancelled; len(got) != 0 {
+		t.Fatalf("the third pull was told %+v", got)
+	}
+	apply(&queue.ClosePull{Session: 1, Sink: "third"})
+	if got := apply(&queue.Pull{Session: 1, Sink: "fourth", AfterLease: lease}).Cancelled; len(got) != 1 || !got[0].Again {
+		t.Fatalf("the fourth pull was told %+v", got)
+	}
+}

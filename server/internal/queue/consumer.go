@@ -132,7 +132,7 @@ func (op *Subscribe) resume(s *State, sess *Session, fx *Effects) error {
 	if op.AfterLease != 0 {
 		c.repeat(op.AfterLease, fx)
 	}
-	s.retell(c, fx)
+	s.retell(c, true, fx)
 	s.wake(c, fx)
 	return nil
 }
@@ -244,9 +244,7 @@ func (op *Pull) apply(s *State, fx *Effects) error {
 		if op.AfterLease != 0 {
 			c.repeat(op.AfterLease, fx)
 		}
-		if op.AfterLease != 0 || c.untold > 0 {
-			s.retell(c, fx)
-		}
+		s.retell(c, op.AfterLease != 0, fx)
 	}
 	if len(fx.Deliveries) > 0 {
 		d.messages = 0 // what was lost comes alone, so that the answer stays small
@@ -274,6 +272,12 @@ func (op *ClosePull) apply(s *State, fx *Effects) error {
 	for _, l := range op.Release {
 		if m := s.leases.get(l); m != nil && m.holder.Session == sess && !m.repeated {
 			s.giveBack(m, comeback{}, fx)
+		}
+	}
+	for _, l := range op.Untold {
+		if m := s.leases.get(l); m != nil && m.holder.Session == sess && m.callerGone && !m.untold {
+			m.untold = true
+			m.holder.untold++
 		}
 	}
 	return nil

@@ -70,6 +70,7 @@ type Cancelled struct {
 	Sink     any // of the consumer's session, or of its Pull
 	Consumer ConsumerID
 	Lease    Lease
+	Again    bool // it was told before
 }
 
 // CancelState says what became of a cancelled request.

@@ -11,14 +11,18 @@ func (q *Queue) Kept() KeptQueue {
 // Middle is a sequence between the oldest and the newest message of q, about in the
 // middle: what is taken off lies before it, and what is new behind it.
 func (q *Queue) Middle() uint64 {
-	oldest := q.last
+	newest := q.last // zero after a restart, until something new comes
+	if n := len(q.runs); n > 0 {
+		newest = max(newest, q.runs[n-1].last)
+	}
+	oldest := newest
 	if m := q.waiting.head; m != nil {
 		oldest = m.ID.Sequence
 	}
 	if len(q.runs) > 0 {
 		oldest = min(oldest, q.runs[0].first)
 	}
-	return oldest + (q.last-oldest)/2
+	return oldest + (max(newest, oldest)-oldest)/2
 }
 
 // Kept is the session as a store keeps it.

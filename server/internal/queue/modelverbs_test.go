@@ -216,7 +216,7 @@ func (m *model) resume(s *mSession, op *queue.Subscribe) error {
 	c.tune(op)
 	m.out.queue, m.out.consumer = c.queue.name, c.id
 	m.repeat(c, op.AfterLease)
-	m.retell(c)
+	m.retell(c, true)
 	m.wake(c)
 	return nil
 }
@@ -244,15 +244,15 @@ func (m *model) tell(x *mMessage) {
 		sink = c.pull.sink
 	}
 	if sink != nil && m.sessions[c.session.id] == c.session {
+		m.out.cancelled = append(m.out.cancelled, queue.Cancelled{Sink: sink, Consumer: c.id, Lease: x.lease, Again: !x.untold})
 		x.untold = false
-		m.out.cancelled = append(m.out.cancelled, queue.Cancelled{Sink: sink, Consumer: c.id, Lease: x.lease})
 	}
 }
 
-// retell tells c of all that it holds without a caller.
-func (m *model) retell(c *mConsumer) {
+// retell tells c of what it holds without a caller: all, or what it does not know.
+func (m *model) retell(c *mConsumer, all bool) {
 	for _, x := range c.held {
-		if x.callerGone {
+		if x.callerGone && (all || x.untold) {
 			m.tell(x)
 		}
 	}
@@ -302,9 +302,7 @@ func (m *model) pullOp(s *mSession, op *queue.Pull) error {
 	for _, c := range cs {
 		c.pull, c.push, c.sink = p, false, nil
 		m.repeat(c, op.AfterLease)
-		if op.AfterLease != 0 || slices.ContainsFunc(c.held, func(x *mMessage) bool { return x.untold }) {
-			m.retell(c)
-		}
+		m.retell(c, op.AfterLease != 0)
 	}
 	if len(m.out.deliveries) > 0 {
 		p.messages = 0

@@ -53,7 +53,8 @@ type Destroy struct {
 }
 
 // Buffer is what a body lies in. It is freed when the message is gone, by the Apply
-// after that, unless the Op had an error or was a duplicate.
+// after that; never, if the Op made none: it had an error, was a duplicate, or
+// found no reply queue.
 type Buffer interface{ Free() }
 
 // Send puts a message into a queue. Body, unless it is lent, Headers and
@@ -116,6 +117,8 @@ type ClosePull struct {
 	// Release are deliveries that did not get through: they go back, untouched,
 	// but for those that another Pull has asked for since.
 	Release []Lease
+	// Untold are leases of Effects.Cancelled that did not get through.
+	Untold []Lease
 }
 
 // Ack ends leases for good. With one lease its failure is the Op's; else it is

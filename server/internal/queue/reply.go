@@ -111,8 +111,8 @@ func (s *State) tellCancelled(c *Consumer, m *Message, fx *Effects) {
 	if sink == nil || s.sessions[c.Session.ID] != c.Session {
 		return
 	}
+	fx.Cancelled = append(fx.Cancelled, Cancelled{sink, c.ID, m.lease, !m.untold})
 	m.told()
-	fx.Cancelled = append(fx.Cancelled, Cancelled{sink, c.ID, m.lease})
 }
 
 // told notes that m's holder knows, or need not know, that m was cancelled.
@@ -123,11 +123,11 @@ func (m *Message) told() {
 	}
 }
 
-// retell tells c of everything that it holds and that was cancelled: it may know
-// of some.
-func (s *State) retell(c *Consumer, fx *Effects) {
-	for m := c.held.head; m != nil; m = m.heldNext {
-		if m.callerGone {
+// retell tells c of what it holds and was cancelled: of all of that, or of what it
+// does not know.
+func (s *State) retell(c *Consumer, all bool, fx *Effects) {
+	for m := c.held.head; m != nil && (all || c.untold > 0); m = m.heldNext {
+		if m.untold || all && m.callerGone {
 			s.tellCancelled(c, m, fx)
 		}
 	}

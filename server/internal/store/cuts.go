@@ -84,9 +84,9 @@ func (d *Disk) tableEnd(key []byte) (policy pebble.SpanPolicy, end []byte, err e
 	if key[0] < familyMessage {
 		return policy, []byte{key[0] + 1}, nil
 	}
-	queue, sequence, err := splitPlace(key)
+	queue, sequence, err := splitPlace(key[:min(len(key), sizePlace)]) // the bound of a deletion is longer
 	if key[0] != familyMessage || err != nil {
-		return policy, nil, nil // a bound of a deletion: only messages are many
+		return policy, nil, nil // behind all messages
 	}
 	d.reclaim.mu.Lock()
 	defer d.reclaim.mu.Unlock()
