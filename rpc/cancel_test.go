@@ -90,33 +90,31 @@ func TestTimeoutEndsTheHandler(t *testing.T) {
 }
 
 func TestCallersEndReachesTheHandler(t *testing.T) {
-	t.Run("its caller closes", func(t *testing.T) {
-		fake(t, func(t *testing.T, w *world) {
-			ends := make(chan end, 1)
-			w.serve("q", waiting(ends))
-			call := w.leased()
-			since := time.Now()
-			if err := w.caller.Close(); err != nil {
-				t.Fatal(err)
-			}
-			<-call
-			cancelled(t, ends, since)
-			w.settled("q")
+	for _, test := range []struct {
+		name  string
+		close func(*world) error
+		looks bool // the world's client can still look
+	}{
+		{"its caller closes", func(w *world) error { return w.caller.Close() }, true},
+		{"its client closes", func(w *world) error { return w.client.Close() }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake(t, func(t *testing.T, w *world) {
+				ends := make(chan end, 1)
+				w.serve("q", waiting(ends))
+				call := w.leased()
+				since := time.Now()
+				if err := test.close(w); err != nil {
+					t.Fatal(err)
+				}
+				<-call
+				cancelled(t, ends, since)
+				if test.looks {
+					w.settled("q")
+				}
+			})
 		})
-	})
-	t.Run("its client closes", func(t *testing.T) {
-		fake(t, func(t *testing.T, w *world) {
-			ends := make(chan end, 1)
-			w.serve("q", waiting(ends))
-			call := w.leased()
-			since := time.Now()
-			if err := w.client.Close(); err != nil {
-				t.Fatal(err)
-			}
-			<-call
-			cancelled(t, ends, since)
-		})
-	})
+	}
 	t.Run("its session is lost", func(t *testing.T) {
 		fake(t, func(t *testing.T, w *world) {
 			ends := make(chan end, 1)

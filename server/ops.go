@@ -133,7 +133,8 @@ func numbers(ls []queue.Lease) []uint64 {
 	return out
 }
 
-// largeBody is from where on memory is handed out in pages.
+// largeBody is from where on memory is handed out in pages, and a body stays in the
+// buffer of its stream message.
 const largeBody = 32 << 10
 
 // cloneBytes copies what the core keeps out of a buffer that goes back to its
