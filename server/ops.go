@@ -105,7 +105,7 @@ func replyOp(op *queue.Reply, m *frames.Reply) error {
 	if f.GetReason() != pb.Reason_REASON_UNSPECIFIED {
 		return invalid("failure.reason is %v: only the switch sets reasons; leave it out", f.GetReason())
 	}
-	op.Failure = cloneBytes(m.Failure)
+	op.Failure, op.FailureText = cloneBytes(m.Failure), strings.Clone(f.GetMessage())
 	return nil
 }
 

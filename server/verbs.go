@@ -47,7 +47,7 @@ func (s *Server) subscribe(tx *engine.Tx, id queue.SessionID, req *pb.SubscribeR
 	if err := checkEnums(req.GetCreate()); err != nil {
 		return nil, err
 	}
-	fx, err := tx.Apply(&queue.Subscribe{
+	op := &queue.Subscribe{
 		Session:       id,
 		Queue:         req.GetQueue(),
 		Consumer:      queue.ConsumerID(req.GetConsumer()),
@@ -58,7 +58,11 @@ func (s *Server) subscribe(tx *engine.Tx, id queue.SessionID, req *pb.SubscribeR
 		CreateOptions: options(req.GetCreate()),
 		AfterLease:    queue.Lease(req.GetAfterLease()),
 		Sink:          sink,
-	})
+	}
+	if err := service(op, req.GetService()); err != nil {
+		return nil, err
+	}
+	fx, err := tx.Apply(op)
 	if err != nil {
 		return nil, err
 	}

@@ -2254,6 +2254,366 @@ func (x *ReplayResponse) GetCursor() string {
 	return ""
 }
 
+// ListServicesRequest selects instances of services.
+type ListServicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only services whose names begin with this. Empty: all.
+	Prefix string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// At most so many instances. Zero means 1,000; at most 10,000. Large
+	// descriptions end an answer earlier.
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Where to go on, from the answer before. Empty: at the start.
+	Cursor        string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListServicesRequest) Reset() {
+	*x = ListServicesRequest{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListServicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListServicesRequest) ProtoMessage() {}
+
+func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
+func (*ListServicesRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListServicesRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListServicesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListServicesRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// ListServicesResponse is a page of instances, sorted by the names of their
+// services and then by age.
+type ListServicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The instances.
+	Instances []*ServiceInstance `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
+	// Where to go on. Empty: there are no more.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListServicesResponse) Reset() {
+	*x = ListServicesResponse{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListServicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListServicesResponse) ProtoMessage() {}
+
+func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
+func (*ListServicesResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListServicesResponse) GetInstances() []*ServiceInstance {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+func (x *ListServicesResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// ServiceInstance is a consumer that said what it is.
+type ServiceInstance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it said.
+	Info *ServiceInfo `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
+	// The queue that it serves.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// The consumer's number, unique in its session.
+	Consumer uint64 `protobuf:"varint,3,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	// The name that its session gave at Login.
+	SessionName string `protobuf:"bytes,4,opt,name=session_name,json=sessionName,proto3" json:"session_name,omitempty"`
+	// False while its session's connection is lost and the grace runs.
+	Connected bool `protobuf:"varint,5,opt,name=connected,proto3" json:"connected,omitempty"`
+	// How long since it first said what it is, in milliseconds.
+	AgeMs int64 `protobuf:"varint,6,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	// What has happened since then.
+	Stats *ServiceStats `protobuf:"bytes,7,opt,name=stats,proto3" json:"stats,omitempty"`
+	// How many deliveries it holds: what it works on, and what waits with it.
+	Holding uint32 `protobuf:"varint,8,opt,name=holding,proto3" json:"holding,omitempty"`
+	// How many it will hold at a time.
+	Credit        uint32 `protobuf:"varint,9,opt,name=credit,proto3" json:"credit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceInstance) Reset() {
+	*x = ServiceInstance{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceInstance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceInstance) ProtoMessage() {}
+
+func (x *ServiceInstance) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceInstance.ProtoReflect.Descriptor instead.
+func (*ServiceInstance) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ServiceInstance) GetInfo() *ServiceInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *ServiceInstance) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *ServiceInstance) GetConsumer() uint64 {
+	if x != nil {
+		return x.Consumer
+	}
+	return 0
+}
+
+func (x *ServiceInstance) GetSessionName() string {
+	if x != nil {
+		return x.SessionName
+	}
+	return ""
+}
+
+func (x *ServiceInstance) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *ServiceInstance) GetAgeMs() int64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *ServiceInstance) GetStats() *ServiceStats {
+	if x != nil {
+		return x.Stats
+	}
+	return nil
+}
+
+func (x *ServiceInstance) GetHolding() uint32 {
+	if x != nil {
+		return x.Holding
+	}
+	return 0
+}
+
+func (x *ServiceInstance) GetCredit() uint32 {
+	if x != nil {
+		return x.Credit
+	}
+	return 0
+}
+
+// ServiceStats count what became of an instance's deliveries. Each is held, or
+// counted in one of replied, acked, returned and ended. Pings count like requests.
+type ServiceStats struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deliveries, redeliveries among them.
+	Delivered uint64 `protobuf:"varint,1,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	// Requests that it answered, with a failure or without.
+	Replied uint64 `protobuf:"varint,2,opt,name=replied,proto3" json:"replied,omitempty"`
+	// Requests that it answered with a failure.
+	Failed uint64 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Deliveries that it acked without a reply.
+	Acked uint64 `protobuf:"varint,4,opt,name=acked,proto3" json:"acked,omitempty"`
+	// Deliveries that it gave back or rejected, or whose leases ended.
+	Returned uint64 `protobuf:"varint,5,opt,name=returned,proto3" json:"returned,omitempty"`
+	// Deliveries that were purged, cancelled or expired while it held them.
+	Ended uint64 `protobuf:"varint,6,opt,name=ended,proto3" json:"ended,omitempty"`
+	// From delivery to the end of the lease, of all together, in microseconds. By
+	// all but those that it holds, it is the mean.
+	BusyUs int64 `protobuf:"varint,7,opt,name=busy_us,json=busyUs,proto3" json:"busy_us,omitempty"`
+	// What the last failure or return said: at most 1,024 bytes. Empty: there was
+	// none, or it said nothing.
+	LastFailure string `protobuf:"bytes,8,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	// How long ago that was, in milliseconds. Zero: there was none.
+	LastFailureAgeMs int64 `protobuf:"varint,9,opt,name=last_failure_age_ms,json=lastFailureAgeMs,proto3" json:"last_failure_age_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ServiceStats) Reset() {
+	*x = ServiceStats{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceStats) ProtoMessage() {}
+
+func (x *ServiceStats) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceStats.ProtoReflect.Descriptor instead.
+func (*ServiceStats) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ServiceStats) GetDelivered() uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetReplied() uint64 {
+	if x != nil {
+		return x.Replied
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetAcked() uint64 {
+	if x != nil {
+		return x.Acked
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetReturned() uint64 {
+	if x != nil {
+		return x.Returned
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetEnded() uint64 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetBusyUs() int64 {
+	if x != nil {
+		return x.BusyUs
+	}
+	return 0
+}
+
+func (x *ServiceStats) GetLastFailure() string {
+	if x != nil {
+		return x.LastFailure
+	}
+	return ""
+}
+
+func (x *ServiceStats) GetLastFailureAgeMs() int64 {
+	if x != nil {
+		return x.LastFailureAgeMs
+	}
+	return 0
+}
+
 // BackupRequest asks for a copy.
 type BackupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2263,7 +2623,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2635,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2648,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 // BackupResponse is a piece of the copy. A file's pieces come one after the
@@ -2311,7 +2671,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2683,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2696,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BackupResponse) GetFile() string {
@@ -2378,7 +2738,7 @@ var File_messageswitch_v1_admin_proto protoreflect.FileDescriptor
 
 const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmessageswitch/v1/admin.proto\x12\x10messageswitch.v1\x1a\x1emessageswitch/v1/failure.proto\x1a\x1cmessageswitch/v1/queue.proto\"\x90\x01\n" +
+	"\x1cmessageswitch/v1/admin.proto\x12\x10messageswitch.v1\x1a\x1emessageswitch/v1/failure.proto\x1a\x1cmessageswitch/v1/queue.proto\x1a\x1emessageswitch/v1/service.proto\"\x90\x01\n" +
 	"\vListRequest\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1f\n" +
 	"\vserved_only\x18\x02 \x01(\bR\n" +
@@ -2542,7 +2902,34 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\breplayed\x18\x01 \x01(\x04R\breplayed\x12\x12\n" +
 	"\x04left\x18\x02 \x01(\x04R\x04left\x123\n" +
 	"\afailure\x18\x03 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x12\x16\n" +
-	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"\x0f\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"[\n" +
+	"\x13ListServicesRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"o\n" +
+	"\x14ListServicesResponse\x12?\n" +
+	"\tinstances\x18\x01 \x03(\v2!.messageswitch.v1.ServiceInstanceR\tinstances\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\xb6\x02\n" +
+	"\x0fServiceInstance\x121\n" +
+	"\x04info\x18\x01 \x01(\v2\x1d.messageswitch.v1.ServiceInfoR\x04info\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
+	"\bconsumer\x18\x03 \x01(\x04R\bconsumer\x12!\n" +
+	"\fsession_name\x18\x04 \x01(\tR\vsessionName\x12\x1c\n" +
+	"\tconnected\x18\x05 \x01(\bR\tconnected\x12\x15\n" +
+	"\x06age_ms\x18\x06 \x01(\x03R\x05ageMs\x124\n" +
+	"\x05stats\x18\a \x01(\v2\x1e.messageswitch.v1.ServiceStatsR\x05stats\x12\x18\n" +
+	"\aholding\x18\b \x01(\rR\aholding\x12\x16\n" +
+	"\x06credit\x18\t \x01(\rR\x06credit\"\x91\x02\n" +
+	"\fServiceStats\x12\x1c\n" +
+	"\tdelivered\x18\x01 \x01(\x04R\tdelivered\x12\x18\n" +
+	"\areplied\x18\x02 \x01(\x04R\areplied\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x04R\x06failed\x12\x14\n" +
+	"\x05acked\x18\x04 \x01(\x04R\x05acked\x12\x1a\n" +
+	"\breturned\x18\x05 \x01(\x04R\breturned\x12\x14\n" +
+	"\x05ended\x18\x06 \x01(\x04R\x05ended\x12\x17\n" +
+	"\abusy_us\x18\a \x01(\x03R\x06busyUs\x12!\n" +
+	"\flast_failure\x18\b \x01(\tR\vlastFailure\x12-\n" +
+	"\x13last_failure_age_ms\x18\t \x01(\x03R\x10lastFailureAgeMs\"\x0f\n" +
 	"\rBackupRequest\"\x8c\x01\n" +
 	"\x0eBackupResponse\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
@@ -2583,7 +2970,7 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x12\x18\n" +
 	"\x14TRACE_KIND_DESTROYED\x10\v\x12\x14\n" +
 	"\x10TRACE_KIND_LOGIN\x10\f\x12\x15\n" +
-	"\x11TRACE_KIND_LOGOUT\x10\r2\xd0\x05\n" +
+	"\x11TRACE_KIND_LOGOUT\x10\r2\xaf\x06\n" +
 	"\fAdminService\x12E\n" +
 	"\x04List\x12\x1d.messageswitch.v1.ListRequest\x1a\x1e.messageswitch.v1.ListResponse\x12Q\n" +
 	"\bDescribe\x12!.messageswitch.v1.DescribeRequest\x1a\".messageswitch.v1.DescribeResponse\x12E\n" +
@@ -2592,7 +2979,8 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\vDiagnostics\x12$.messageswitch.v1.DiagnosticsRequest\x1a%.messageswitch.v1.DiagnosticsResponse\x12J\n" +
 	"\x05Trace\x12\x1e.messageswitch.v1.TraceRequest\x1a\x1f.messageswitch.v1.TraceResponse0\x01\x12K\n" +
 	"\x06Replay\x12\x1f.messageswitch.v1.ReplayRequest\x1a .messageswitch.v1.ReplayResponse\x12M\n" +
-	"\x06Backup\x12\x1f.messageswitch.v1.BackupRequest\x1a .messageswitch.v1.BackupResponse0\x01\x12Q\n" +
+	"\x06Backup\x12\x1f.messageswitch.v1.BackupRequest\x1a .messageswitch.v1.BackupResponse0\x01\x12]\n" +
+	"\fListServices\x12%.messageswitch.v1.ListServicesRequest\x1a&.messageswitch.v1.ListServicesResponse\x12Q\n" +
 	"\bShutdown\x12!.messageswitch.v1.ShutdownRequest\x1a\".messageswitch.v1.ShutdownResponseBCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
@@ -2608,56 +2996,61 @@ func file_messageswitch_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_messageswitch_v1_admin_proto_goTypes = []any{
-	(MessageState)(0),           // 0: messageswitch.v1.MessageState
-	(CallerState)(0),            // 1: messageswitch.v1.CallerState
-	(Health)(0),                 // 2: messageswitch.v1.Health
-	(TraceKind)(0),              // 3: messageswitch.v1.TraceKind
-	(*ListRequest)(nil),         // 4: messageswitch.v1.ListRequest
-	(*ListResponse)(nil),        // 5: messageswitch.v1.ListResponse
-	(*QueueSummary)(nil),        // 6: messageswitch.v1.QueueSummary
-	(*DescribeRequest)(nil),     // 7: messageswitch.v1.DescribeRequest
-	(*DescribeResponse)(nil),    // 8: messageswitch.v1.DescribeResponse
-	(*ConsumerInfo)(nil),        // 9: messageswitch.v1.ConsumerInfo
-	(*QueueCounters)(nil),       // 10: messageswitch.v1.QueueCounters
-	(*PeekRequest)(nil),         // 11: messageswitch.v1.PeekRequest
-	(*PeekResponse)(nil),        // 12: messageswitch.v1.PeekResponse
-	(*MessageInfo)(nil),         // 13: messageswitch.v1.MessageInfo
-	(*PurgeRequest)(nil),        // 14: messageswitch.v1.PurgeRequest
-	(*PurgeResponse)(nil),       // 15: messageswitch.v1.PurgeResponse
-	(*DiagnosticsRequest)(nil),  // 16: messageswitch.v1.DiagnosticsRequest
-	(*DiagnosticsResponse)(nil), // 17: messageswitch.v1.DiagnosticsResponse
-	(*StoreDiagnosis)(nil),      // 18: messageswitch.v1.StoreDiagnosis
-	(*QueueDiagnosis)(nil),      // 19: messageswitch.v1.QueueDiagnosis
-	(*SessionInfo)(nil),         // 20: messageswitch.v1.SessionInfo
-	(*TraceRequest)(nil),        // 21: messageswitch.v1.TraceRequest
-	(*TraceResponse)(nil),       // 22: messageswitch.v1.TraceResponse
-	(*TraceEvent)(nil),          // 23: messageswitch.v1.TraceEvent
-	(*ShutdownRequest)(nil),     // 24: messageswitch.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 25: messageswitch.v1.ShutdownResponse
-	(*ReplayRequest)(nil),       // 26: messageswitch.v1.ReplayRequest
-	(*ReplayResponse)(nil),      // 27: messageswitch.v1.ReplayResponse
-	(*BackupRequest)(nil),       // 28: messageswitch.v1.BackupRequest
-	(*BackupResponse)(nil),      // 29: messageswitch.v1.BackupResponse
-	nil,                         // 30: messageswitch.v1.MessageInfo.HeadersEntry
-	(Durability)(0),             // 31: messageswitch.v1.Durability
-	(*QueueOptions)(nil),        // 32: messageswitch.v1.QueueOptions
-	(Reason)(0),                 // 33: messageswitch.v1.Reason
-	(*Failure)(nil),             // 34: messageswitch.v1.Failure
+	(MessageState)(0),            // 0: messageswitch.v1.MessageState
+	(CallerState)(0),             // 1: messageswitch.v1.CallerState
+	(Health)(0),                  // 2: messageswitch.v1.Health
+	(TraceKind)(0),               // 3: messageswitch.v1.TraceKind
+	(*ListRequest)(nil),          // 4: messageswitch.v1.ListRequest
+	(*ListResponse)(nil),         // 5: messageswitch.v1.ListResponse
+	(*QueueSummary)(nil),         // 6: messageswitch.v1.QueueSummary
+	(*DescribeRequest)(nil),      // 7: messageswitch.v1.DescribeRequest
+	(*DescribeResponse)(nil),     // 8: messageswitch.v1.DescribeResponse
+	(*ConsumerInfo)(nil),         // 9: messageswitch.v1.ConsumerInfo
+	(*QueueCounters)(nil),        // 10: messageswitch.v1.QueueCounters
+	(*PeekRequest)(nil),          // 11: messageswitch.v1.PeekRequest
+	(*PeekResponse)(nil),         // 12: messageswitch.v1.PeekResponse
+	(*MessageInfo)(nil),          // 13: messageswitch.v1.MessageInfo
+	(*PurgeRequest)(nil),         // 14: messageswitch.v1.PurgeRequest
+	(*PurgeResponse)(nil),        // 15: messageswitch.v1.PurgeResponse
+	(*DiagnosticsRequest)(nil),   // 16: messageswitch.v1.DiagnosticsRequest
+	(*DiagnosticsResponse)(nil),  // 17: messageswitch.v1.DiagnosticsResponse
+	(*StoreDiagnosis)(nil),       // 18: messageswitch.v1.StoreDiagnosis
+	(*QueueDiagnosis)(nil),       // 19: messageswitch.v1.QueueDiagnosis
+	(*SessionInfo)(nil),          // 20: messageswitch.v1.SessionInfo
+	(*TraceRequest)(nil),         // 21: messageswitch.v1.TraceRequest
+	(*TraceResponse)(nil),        // 22: messageswitch.v1.TraceResponse
+	(*TraceEvent)(nil),           // 23: messageswitch.v1.TraceEvent
+	(*ShutdownRequest)(nil),      // 24: messageswitch.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),     // 25: messageswitch.v1.ShutdownResponse
+	(*ReplayRequest)(nil),        // 26: messageswitch.v1.ReplayRequest
+	(*ReplayResponse)(nil),       // 27: messageswitch.v1.ReplayResponse
+	(*ListServicesRequest)(nil),  // 28: messageswitch.v1.ListServicesRequest
+	(*ListServicesResponse)(nil), // 29: messageswitch.v1.ListServicesResponse
+	(*ServiceInstance)(nil),      // 30: messageswitch.v1.ServiceInstance
+	(*ServiceStats)(nil),         // 31: messageswitch.v1.ServiceStats
+	(*BackupRequest)(nil),        // 32: messageswitch.v1.BackupRequest
+	(*BackupResponse)(nil),       // 33: messageswitch.v1.BackupResponse
+	nil,                          // 34: messageswitch.v1.MessageInfo.HeadersEntry
+	(Durability)(0),              // 35: messageswitch.v1.Durability
+	(*QueueOptions)(nil),         // 36: messageswitch.v1.QueueOptions
+	(Reason)(0),                  // 37: messageswitch.v1.Reason
+	(*Failure)(nil),              // 38: messageswitch.v1.Failure
+	(*ServiceInfo)(nil),          // 39: messageswitch.v1.ServiceInfo
 }
 var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	6,  // 0: messageswitch.v1.ListResponse.queues:type_name -> messageswitch.v1.QueueSummary
-	31, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
+	35, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
 	6,  // 2: messageswitch.v1.DescribeResponse.summary:type_name -> messageswitch.v1.QueueSummary
-	32, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
+	36, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
 	9,  // 4: messageswitch.v1.DescribeResponse.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	10, // 5: messageswitch.v1.DescribeResponse.counters:type_name -> messageswitch.v1.QueueCounters
 	13, // 6: messageswitch.v1.PeekResponse.messages:type_name -> messageswitch.v1.MessageInfo
 	0,  // 7: messageswitch.v1.MessageInfo.state:type_name -> messageswitch.v1.MessageState
-	30, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
+	34, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
 	1,  // 9: messageswitch.v1.MessageInfo.caller:type_name -> messageswitch.v1.CallerState
-	31, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
+	35, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
 	19, // 11: messageswitch.v1.DiagnosticsResponse.queues:type_name -> messageswitch.v1.QueueDiagnosis
 	20, // 12: messageswitch.v1.DiagnosticsResponse.sessions:type_name -> messageswitch.v1.SessionInfo
 	18, // 13: messageswitch.v1.DiagnosticsResponse.store:type_name -> messageswitch.v1.StoreDiagnosis
@@ -2667,31 +3060,36 @@ var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	9,  // 17: messageswitch.v1.QueueDiagnosis.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	23, // 18: messageswitch.v1.TraceResponse.events:type_name -> messageswitch.v1.TraceEvent
 	3,  // 19: messageswitch.v1.TraceEvent.kind:type_name -> messageswitch.v1.TraceKind
-	33, // 20: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
-	34, // 21: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
-	4,  // 22: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
-	7,  // 23: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
-	11, // 24: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
-	14, // 25: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
-	16, // 26: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
-	21, // 27: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
-	26, // 28: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
-	28, // 29: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
-	24, // 30: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
-	5,  // 31: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
-	8,  // 32: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
-	12, // 33: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
-	15, // 34: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
-	17, // 35: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
-	22, // 36: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
-	27, // 37: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
-	29, // 38: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
-	25, // 39: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
-	31, // [31:40] is the sub-list for method output_type
-	22, // [22:31] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	37, // 20: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
+	38, // 21: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
+	30, // 22: messageswitch.v1.ListServicesResponse.instances:type_name -> messageswitch.v1.ServiceInstance
+	39, // 23: messageswitch.v1.ServiceInstance.info:type_name -> messageswitch.v1.ServiceInfo
+	31, // 24: messageswitch.v1.ServiceInstance.stats:type_name -> messageswitch.v1.ServiceStats
+	4,  // 25: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
+	7,  // 26: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
+	11, // 27: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
+	14, // 28: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
+	16, // 29: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
+	21, // 30: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
+	26, // 31: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
+	32, // 32: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
+	28, // 33: messageswitch.v1.AdminService.ListServices:input_type -> messageswitch.v1.ListServicesRequest
+	24, // 34: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
+	5,  // 35: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
+	8,  // 36: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
+	12, // 37: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
+	15, // 38: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
+	17, // 39: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
+	22, // 40: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
+	27, // 41: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
+	33, // 42: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
+	29, // 43: messageswitch.v1.AdminService.ListServices:output_type -> messageswitch.v1.ListServicesResponse
+	25, // 44: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
+	35, // [35:45] is the sub-list for method output_type
+	25, // [25:35] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_admin_proto_init() }
@@ -2701,13 +3099,14 @@ func file_messageswitch_v1_admin_proto_init() {
 	}
 	file_messageswitch_v1_failure_proto_init()
 	file_messageswitch_v1_queue_proto_init()
+	file_messageswitch_v1_service_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_admin_proto_rawDesc), len(file_messageswitch_v1_admin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,15 +19,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_List_FullMethodName        = "/messageswitch.v1.AdminService/List"
-	AdminService_Describe_FullMethodName    = "/messageswitch.v1.AdminService/Describe"
-	AdminService_Peek_FullMethodName        = "/messageswitch.v1.AdminService/Peek"
-	AdminService_Purge_FullMethodName       = "/messageswitch.v1.AdminService/Purge"
-	AdminService_Diagnostics_FullMethodName = "/messageswitch.v1.AdminService/Diagnostics"
-	AdminService_Trace_FullMethodName       = "/messageswitch.v1.AdminService/Trace"
-	AdminService_Replay_FullMethodName      = "/messageswitch.v1.AdminService/Replay"
-	AdminService_Backup_FullMethodName      = "/messageswitch.v1.AdminService/Backup"
-	AdminService_Shutdown_FullMethodName    = "/messageswitch.v1.AdminService/Shutdown"
+	AdminService_List_FullMethodName         = "/messageswitch.v1.AdminService/List"
+	AdminService_Describe_FullMethodName     = "/messageswitch.v1.AdminService/Describe"
+	AdminService_Peek_FullMethodName         = "/messageswitch.v1.AdminService/Peek"
+	AdminService_Purge_FullMethodName        = "/messageswitch.v1.AdminService/Purge"
+	AdminService_Diagnostics_FullMethodName  = "/messageswitch.v1.AdminService/Diagnostics"
+	AdminService_Trace_FullMethodName        = "/messageswitch.v1.AdminService/Trace"
+	AdminService_Replay_FullMethodName       = "/messageswitch.v1.AdminService/Replay"
+	AdminService_Backup_FullMethodName       = "/messageswitch.v1.AdminService/Backup"
+	AdminService_ListServices_FullMethodName = "/messageswitch.v1.AdminService/ListServices"
+	AdminService_Shutdown_FullMethodName     = "/messageswitch.v1.AdminService/Shutdown"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -55,6 +56,8 @@ type AdminServiceClient interface {
 	// Backup streams a copy of the data directory as it was when the call came,
 	// file by file. FAILED_PRECONDITION without a data directory.
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
+	// ListServices shows the consumers that said what service they are instances of.
+	ListServices(ctx context.Context, in *ListServicesRequest, opts ...grpc.CallOption) (*ListServicesResponse, error)
 	// Shutdown drains the switch and ends it.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
@@ -165,6 +168,16 @@ func (c *adminServiceClient) Backup(ctx context.Context, in *BackupRequest, opts
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_BackupClient = grpc.ServerStreamingClient[BackupResponse]
 
+func (c *adminServiceClient) ListServices(ctx context.Context, in *ListServicesRequest, opts ...grpc.CallOption) (*ListServicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListServicesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListServices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -200,6 +213,8 @@ type AdminServiceServer interface {
 	// Backup streams a copy of the data directory as it was when the call came,
 	// file by file. FAILED_PRECONDITION without a data directory.
 	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
+	// ListServices shows the consumers that said what service they are instances of.
+	ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error)
 	// Shutdown drains the switch and ends it.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
@@ -235,6 +250,9 @@ func (UnimplementedAdminServiceServer) Replay(context.Context, *ReplayRequest) (
 }
 func (UnimplementedAdminServiceServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error {
 	return status.Error(codes.Unimplemented, "method Backup not implemented")
+}
+func (UnimplementedAdminServiceServer) ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListServices not implemented")
 }
 func (UnimplementedAdminServiceServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -390,6 +408,24 @@ func _AdminService_Backup_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_BackupServer = grpc.ServerStreamingServer[BackupResponse]
 
+func _AdminService_ListServices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListServicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListServices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListServices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListServices(ctx, req.(*ListServicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -438,6 +474,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Replay",
 			Handler:    _AdminService_Replay_Handler,
+		},
+		{
+			MethodName: "ListServices",
+			Handler:    _AdminService_ListServices_Handler,
 		},
 		{
 			MethodName: "Shutdown",

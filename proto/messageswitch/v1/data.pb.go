@@ -1047,7 +1047,11 @@ type SubscribeRequest struct {
 	// consumer holds beyond this lease, because it never arrived. These
 	// deliveries come before the answer. Use the last lease received, or 1 if none
 	// was. Zero: do not.
-	AfterLease    uint64 `protobuf:"varint,8,opt,name=after_lease,json=afterLease,proto3" json:"after_lease,omitempty"`
+	AfterLease uint64 `protobuf:"varint,8,opt,name=after_lease,json=afterLease,proto3" json:"after_lease,omitempty"`
+	// What service the consumer is an instance of. Absent: none, or with consumer
+	// what it said before. It does not outlive the switch: after a restart it is
+	// unknown until it is said again.
+	Service       *ServiceInfo `protobuf:"bytes,9,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1136,6 +1140,13 @@ func (x *SubscribeRequest) GetAfterLease() uint64 {
 		return x.AfterLease
 	}
 	return 0
+}
+
+func (x *SubscribeRequest) GetService() *ServiceInfo {
+	if x != nil {
+		return x.Service
+	}
+	return nil
 }
 
 // SubscribeResponse names the consumer.
@@ -3203,7 +3214,7 @@ var File_messageswitch_v1_data_proto protoreflect.FileDescriptor
 
 const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\n" +
-	"\x1bmessageswitch/v1/data.proto\x12\x10messageswitch.v1\x1a\x1emessageswitch/v1/failure.proto\x1a\x1cmessageswitch/v1/queue.proto\"\x96\x02\n" +
+	"\x1bmessageswitch/v1/data.proto\x12\x10messageswitch.v1\x1a\x1emessageswitch/v1/failure.proto\x1a\x1cmessageswitch/v1/queue.proto\x1a\x1emessageswitch/v1/service.proto\"\x96\x02\n" +
 	"\fLoginRequest\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3272,7 +3283,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12<\n" +
 	"\n" +
 	"durability\x18\x03 \x01(\x0e2\x1c.messageswitch.v1.DurabilityR\n" +
-	"durability\"\x8d\x02\n" +
+	"durability\"\xc6\x02\n" +
 	"\x10SubscribeRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x16\n" +
@@ -3282,7 +3293,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x06create\x18\x06 \x01(\v2\x1e.messageswitch.v1.QueueOptionsR\x06create\x12\x1a\n" +
 	"\bconsumer\x18\a \x01(\x04R\bconsumer\x12\x1f\n" +
 	"\vafter_lease\x18\b \x01(\x04R\n" +
-	"afterLease\"J\n" +
+	"afterLease\x127\n" +
+	"\aservice\x18\t \x01(\v2\x1d.messageswitch.v1.ServiceInfoR\aservice\"J\n" +
 	"\x11SubscribeResponse\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x12\x19\n" +
 	"\blease_ms\x18\x02 \x01(\x03R\aleaseMs\"J\n" +
@@ -3506,7 +3518,8 @@ var file_messageswitch_v1_data_proto_goTypes = []any{
 	nil,                         // 40: messageswitch.v1.ReplyRequest.HeadersEntry
 	(*QueueOptions)(nil),        // 41: messageswitch.v1.QueueOptions
 	(Durability)(0),             // 42: messageswitch.v1.Durability
-	(*Failure)(nil),             // 43: messageswitch.v1.Failure
+	(*ServiceInfo)(nil),         // 43: messageswitch.v1.ServiceInfo
+	(*Failure)(nil),             // 44: messageswitch.v1.Failure
 }
 var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	4,  // 0: messageswitch.v1.LoginResponse.pending:type_name -> messageswitch.v1.PendingRequest
@@ -3516,82 +3529,83 @@ var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	41, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
 	42, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
 	41, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
-	19, // 7: messageswitch.v1.TransferResponse.deliveries:type_name -> messageswitch.v1.Delivery
-	39, // 8: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
-	43, // 9: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
-	22, // 10: messageswitch.v1.AckResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	43, // 11: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
-	0,  // 12: messageswitch.v1.NackRequest.kind:type_name -> messageswitch.v1.NackKind
-	22, // 13: messageswitch.v1.NackResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	22, // 14: messageswitch.v1.ExtendResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	40, // 15: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
-	43, // 16: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
-	1,  // 17: messageswitch.v1.CancelResponse.state:type_name -> messageswitch.v1.CancelState
-	32, // 18: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
-	2,  // 19: messageswitch.v1.ClientFrame.login:type_name -> messageswitch.v1.LoginRequest
-	5,  // 20: messageswitch.v1.ClientFrame.logout:type_name -> messageswitch.v1.LogoutRequest
-	7,  // 21: messageswitch.v1.ClientFrame.create:type_name -> messageswitch.v1.CreateRequest
-	9,  // 22: messageswitch.v1.ClientFrame.destroy:type_name -> messageswitch.v1.DestroyRequest
-	11, // 23: messageswitch.v1.ClientFrame.send:type_name -> messageswitch.v1.SendRequest
-	13, // 24: messageswitch.v1.ClientFrame.subscribe:type_name -> messageswitch.v1.SubscribeRequest
-	15, // 25: messageswitch.v1.ClientFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeRequest
-	20, // 26: messageswitch.v1.ClientFrame.ack:type_name -> messageswitch.v1.AckRequest
-	23, // 27: messageswitch.v1.ClientFrame.nack:type_name -> messageswitch.v1.NackRequest
-	25, // 28: messageswitch.v1.ClientFrame.extend:type_name -> messageswitch.v1.ExtendRequest
-	27, // 29: messageswitch.v1.ClientFrame.reply:type_name -> messageswitch.v1.ReplyRequest
-	29, // 30: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
-	34, // 31: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
-	19, // 32: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
-	43, // 33: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
-	3,  // 34: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
-	6,  // 35: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
-	8,  // 36: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
-	10, // 37: messageswitch.v1.ServerFrame.destroy:type_name -> messageswitch.v1.DestroyResponse
-	12, // 38: messageswitch.v1.ServerFrame.send:type_name -> messageswitch.v1.SendResponse
-	14, // 39: messageswitch.v1.ServerFrame.subscribe:type_name -> messageswitch.v1.SubscribeResponse
-	16, // 40: messageswitch.v1.ServerFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeResponse
-	21, // 41: messageswitch.v1.ServerFrame.ack:type_name -> messageswitch.v1.AckResponse
-	24, // 42: messageswitch.v1.ServerFrame.nack:type_name -> messageswitch.v1.NackResponse
-	26, // 43: messageswitch.v1.ServerFrame.extend:type_name -> messageswitch.v1.ExtendResponse
-	28, // 44: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
-	30, // 45: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
-	35, // 46: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
-	37, // 47: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
-	36, // 48: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
-	43, // 49: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
-	2,  // 50: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
-	5,  // 51: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
-	7,  // 52: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
-	9,  // 53: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
-	11, // 54: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
-	13, // 55: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
-	15, // 56: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
-	17, // 57: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
-	20, // 58: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
-	23, // 59: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
-	25, // 60: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
-	27, // 61: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
-	29, // 62: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
-	31, // 63: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
-	3,  // 64: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
-	6,  // 65: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
-	8,  // 66: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
-	10, // 67: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
-	12, // 68: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
-	14, // 69: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
-	16, // 70: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
-	18, // 71: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
-	21, // 72: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
-	24, // 73: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
-	26, // 74: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
-	28, // 75: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
-	30, // 76: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
-	33, // 77: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
-	64, // [64:78] is the sub-list for method output_type
-	50, // [50:64] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	43, // 7: messageswitch.v1.SubscribeRequest.service:type_name -> messageswitch.v1.ServiceInfo
+	19, // 8: messageswitch.v1.TransferResponse.deliveries:type_name -> messageswitch.v1.Delivery
+	39, // 9: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
+	44, // 10: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
+	22, // 11: messageswitch.v1.AckResponse.failures:type_name -> messageswitch.v1.LeaseFailure
+	44, // 12: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
+	0,  // 13: messageswitch.v1.NackRequest.kind:type_name -> messageswitch.v1.NackKind
+	22, // 14: messageswitch.v1.NackResponse.failures:type_name -> messageswitch.v1.LeaseFailure
+	22, // 15: messageswitch.v1.ExtendResponse.failures:type_name -> messageswitch.v1.LeaseFailure
+	40, // 16: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
+	44, // 17: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
+	1,  // 18: messageswitch.v1.CancelResponse.state:type_name -> messageswitch.v1.CancelState
+	32, // 19: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
+	2,  // 20: messageswitch.v1.ClientFrame.login:type_name -> messageswitch.v1.LoginRequest
+	5,  // 21: messageswitch.v1.ClientFrame.logout:type_name -> messageswitch.v1.LogoutRequest
+	7,  // 22: messageswitch.v1.ClientFrame.create:type_name -> messageswitch.v1.CreateRequest
+	9,  // 23: messageswitch.v1.ClientFrame.destroy:type_name -> messageswitch.v1.DestroyRequest
+	11, // 24: messageswitch.v1.ClientFrame.send:type_name -> messageswitch.v1.SendRequest
+	13, // 25: messageswitch.v1.ClientFrame.subscribe:type_name -> messageswitch.v1.SubscribeRequest
+	15, // 26: messageswitch.v1.ClientFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeRequest
+	20, // 27: messageswitch.v1.ClientFrame.ack:type_name -> messageswitch.v1.AckRequest
+	23, // 28: messageswitch.v1.ClientFrame.nack:type_name -> messageswitch.v1.NackRequest
+	25, // 29: messageswitch.v1.ClientFrame.extend:type_name -> messageswitch.v1.ExtendRequest
+	27, // 30: messageswitch.v1.ClientFrame.reply:type_name -> messageswitch.v1.ReplyRequest
+	29, // 31: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
+	34, // 32: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
+	19, // 33: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
+	44, // 34: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
+	3,  // 35: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
+	6,  // 36: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
+	8,  // 37: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
+	10, // 38: messageswitch.v1.ServerFrame.destroy:type_name -> messageswitch.v1.DestroyResponse
+	12, // 39: messageswitch.v1.ServerFrame.send:type_name -> messageswitch.v1.SendResponse
+	14, // 40: messageswitch.v1.ServerFrame.subscribe:type_name -> messageswitch.v1.SubscribeResponse
+	16, // 41: messageswitch.v1.ServerFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeResponse
+	21, // 42: messageswitch.v1.ServerFrame.ack:type_name -> messageswitch.v1.AckResponse
+	24, // 43: messageswitch.v1.ServerFrame.nack:type_name -> messageswitch.v1.NackResponse
+	26, // 44: messageswitch.v1.ServerFrame.extend:type_name -> messageswitch.v1.ExtendResponse
+	28, // 45: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
+	30, // 46: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
+	35, // 47: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
+	37, // 48: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
+	36, // 49: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
+	44, // 50: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
+	2,  // 51: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
+	5,  // 52: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
+	7,  // 53: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
+	9,  // 54: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
+	11, // 55: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
+	13, // 56: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
+	15, // 57: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
+	17, // 58: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
+	20, // 59: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
+	23, // 60: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
+	25, // 61: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
+	27, // 62: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
+	29, // 63: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
+	31, // 64: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
+	3,  // 65: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
+	6,  // 66: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
+	8,  // 67: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
+	10, // 68: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
+	12, // 69: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
+	14, // 70: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
+	16, // 71: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
+	18, // 72: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
+	21, // 73: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
+	24, // 74: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
+	26, // 75: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
+	28, // 76: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
+	30, // 77: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
+	33, // 78: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
+	65, // [65:79] is the sub-list for method output_type
+	51, // [51:65] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_data_proto_init() }
@@ -3601,6 +3615,7 @@ func file_messageswitch_v1_data_proto_init() {
 	}
 	file_messageswitch_v1_failure_proto_init()
 	file_messageswitch_v1_queue_proto_init()
+	file_messageswitch_v1_service_proto_init()
 	file_messageswitch_v1_data_proto_msgTypes[30].OneofWrappers = []any{
 		(*ClientFrame_Login)(nil),
 		(*ClientFrame_Logout)(nil),

@@ -37,6 +37,7 @@ type tally struct {
 	leases        map[Lease]bool
 	sessions      map[*Session]int // leases
 	consumers     map[*Consumer]int
+	services      int // bytes
 }
 
 func (s *State) checkQueue(q *Queue, t *tally) error {
@@ -219,7 +220,14 @@ func (s *State) checkRest(t *tally) error {
 			if c.Session != sess || c.holding != t.consumers[c] {
 				return fmt.Errorf("consumer %d of session %d holds %d, says %d", c.ID, id, t.consumers[c], c.holding)
 			}
+			if err := c.checkService(); err != nil {
+				return fmt.Errorf("consumer %d of session %d: %w", c.ID, id, err)
+			}
+			t.services += c.service.size()
 		}
+	}
+	if t.services != s.servicesBytes || t.services > MaxServicesBytes {
+		return fmt.Errorf("services take %d bytes, the state says %d", t.services, s.servicesBytes)
 	}
 	if t.timers != len(s.timers) {
 		return fmt.Errorf("%d timers are set, %d are known", len(s.timers), t.timers)
@@ -228,6 +236,18 @@ func (s *State) checkRest(t *tally) error {
 		if int(slot.t.pos) != i+1 || slot.t.at != slot.at || i > 0 && s.timers[(i-1)/4].at > slot.at {
 			return fmt.Errorf("timer %d is out of order", i)
 		}
+	}
+	return nil
+}
+
+// checkService looks for deliveries that were not counted, or twice.
+func (c *Consumer) checkService() error {
+	if c.service == nil {
+		return nil
+	}
+	st := &c.service.Stats
+	if c.ended || st.Delivered != st.Replied+st.Acked+st.Returned+st.Ended+uint64(c.holding) || st.Failed > st.Replied || st.Busy < 0 {
+		return fmt.Errorf("holds %d, has ended: %v, and its service counts %+v", c.holding, c.ended, *st)
 	}
 	return nil
 }

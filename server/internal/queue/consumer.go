@@ -19,6 +19,7 @@ type Consumer struct {
 	held        heldList // in the order of their leases
 	untold      int      // of what it holds: cancelled, and it does not know
 	ended       bool     // no further deliveries; what it holds stays
+	service     *Service // what it says that it is; nil: nothing
 
 	// Where deliveries go: pushed to sink, or pulled by one Pull; else nowhere.
 	sink any
@@ -71,6 +72,9 @@ func (op *Subscribe) apply(s *State, fx *Effects) error {
 	if op.Consumer != 0 {
 		return op.resume(s, sess, fx)
 	}
+	if err := op.checkService(s, nil); err != nil {
+		return err
+	}
 	if s.draining {
 		return errShuttingDown()
 	}
@@ -95,6 +99,7 @@ func (op *Subscribe) apply(s *State, fx *Effects) error {
 	c := &Consumer{ID: sess.lastConsumer, Session: sess, Queue: q, Credit: DefaultCredit, creditBytes: DefaultCreditBytes,
 		Lease: q.Options.Lease}
 	op.tune(c)
+	s.describe(c, op)
 	sess.consumers = append(sess.consumers, c)
 	q.consumers = append(q.consumers, c)
 	q.served = true
@@ -126,7 +131,11 @@ func (op *Subscribe) resume(s *State, sess *Session, fx *Effects) error {
 	if err != nil {
 		return err
 	}
+	if err := op.checkService(s, c.service); err != nil {
+		return err
+	}
 	op.tune(c)
+	s.describe(c, op)
 	s.changed(sess)
 	fx.Queue, fx.Consumer = c.Queue, c
 	if op.AfterLease != 0 {
@@ -179,6 +188,8 @@ func (s *State) end(c *Consumer) {
 	c.Queue.consumers = remove(c.Queue.consumers)
 	c.Session.consumers = remove(c.Session.consumers)
 	s.changed(c.Session)
+	s.servicesBytes -= c.service.size()
+	c.service = nil // nobody asks any more
 	if c.holding > 0 {
 		c.Session.ending = append(c.Session.ending, c)
 	}

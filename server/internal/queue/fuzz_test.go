@@ -216,7 +216,8 @@ func (in *tape) operation() queue.Op {
 		return in.send()
 	case 8:
 		return &queue.Subscribe{Session: in.session(), Queue: in.name(), Consumer: from(in, 0, 0, in.consumer()), Credit: in.number(), CreditBytes: in.number(),
-			Lease: in.duration(), Create: in.bool(), CreateOptions: in.options(), AfterLease: in.lease(), Sink: in.sink()}
+			Lease: in.duration(), Create: in.bool(), CreateOptions: in.options(), AfterLease: in.lease(), Sink: in.sink(),
+			Service: from(in, "", "", "s", "\n")}
 	case 9:
 		return &queue.Unsubscribe{Session: in.session(), Consumer: in.consumer()}
 	case 10:

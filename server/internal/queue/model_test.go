@@ -101,6 +101,7 @@ type mMessage struct {
 	state       queue.MessageState
 	back        queue.Instant // when a delay is over
 	lease       queue.Lease
+	leasedAt    queue.Instant
 	leasedTo    queue.Instant
 	holder      *mConsumer
 }
@@ -117,6 +118,8 @@ type mConsumer struct {
 	pull        *mPull
 	ended       bool
 	held        []*mMessage // in the order of their leases
+	service     string      // empty: it says nothing of itself
+	stats       queue.ServiceStats
 }
 
 type mPull struct {
@@ -325,7 +328,8 @@ func (m *model) deliver(x *mMessage, c *mConsumer) {
 		x.queue.counters.Redelivered++
 	}
 	m.lastLease++
-	x.state, x.lease, x.leasedTo, x.holder = queue.Leased, m.lastLease, m.now.Add(c.lease), c
+	x.state, x.lease, x.leasedAt, x.leasedTo, x.holder = queue.Leased, m.lastLease, m.now, m.now.Add(c.lease), c
+	c.stats.Delivered++
 	c.held = append(c.held, x)
 	if c.pull != nil {
 		c.pull.messages--
@@ -335,6 +339,19 @@ func (m *model) deliver(x *mMessage, c *mConsumer) {
 	}
 	m.out.deliveries = append(m.out.deliveries, delivery{c.target(), c, x, x.lease})
 }
+
+// count counts what became of a delivery, which ends now.
+func (m *model) count(x *mMessage, became func(*queue.ServiceStats) *uint64) {
+	if c := x.holder; c != nil {
+		*became(&c.stats)++
+		c.stats.Busy += m.now.Sub(x.leasedAt)
+	}
+}
+
+func replied(s *queue.ServiceStats) *uint64      { return &s.Replied }
+func acked(s *queue.ServiceStats) *uint64        { return &s.Acked }
+func cameBack(s *queue.ServiceStats) *uint64     { return &s.Returned }
+func endedWithout(s *queue.ServiceStats) *uint64 { return &s.Ended }
 
 // unlease frees x of its consumer.
 func (m *model) unlease(x *mMessage) {
@@ -379,17 +396,20 @@ func (m *model) lose(x *mMessage, why error) {
 
 func (m *model) expire(x *mMessage) {
 	x.queue.counters.Expired++
+	m.count(x, endedWithout)
 	m.lose(x, queue.ErrExpired)
 }
 
 func (m *model) drop(x *mMessage, why error) {
 	x.queue.counters.Dropped++
+	m.count(x, endedWithout)
 	m.lose(x, why)
 }
 
 func (m *model) die(x *mMessage, why error) {
 	q := x.queue
 	q.counters.Dead++
+	m.count(x, cameBack)
 	m.lose(x, why)
 	if q.opts.NoDeadLetter {
 		return
@@ -473,10 +493,12 @@ func (m *model) giveBack(x *mMessage, counts bool, delay time.Duration, why erro
 		m.die(x, why)
 		return
 	case x.callerGone:
+		m.count(x, endedWithout)
 		m.discard(x)
 		return
 	}
 	c := x.holder
+	m.count(x, cameBack)
 	m.unlease(x)
 	if counts {
 		x.recorded = x.attempts

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -164,6 +165,8 @@ func (m *model) subscribe(s *mSession, op *queue.Subscribe) error {
 		return queue.ErrInvalid
 	case op.Consumer != 0:
 		return m.resume(s, op)
+	case wrongService(op):
+		return queue.ErrInvalid
 	case m.draining:
 		return queue.ErrShuttingDown
 	case len(s.consumers) >= m.limits.Consumers:
@@ -203,15 +206,27 @@ func (c *mConsumer) tune(op *queue.Subscribe) {
 	if op.Lease != 0 {
 		c.lease = op.Lease
 	}
+	if op.Service != "" && c.service == "" {
+		c.stats = queue.ServiceStats{Delivered: uint64(len(c.held))}
+	}
+	c.service = cmp.Or(op.Service, c.service)
 	if op.Sink != nil {
 		c.sink, c.push, c.pull = op.Sink, true, nil
 	}
+}
+
+// wrongService reports whether op describes no service that there can be.
+func wrongService(op *queue.Subscribe) bool {
+	return len(op.ServiceInfo) > 16<<10 || op.Service == "" && len(op.ServiceInfo) > 0
 }
 
 func (m *model) resume(s *mSession, op *queue.Subscribe) error {
 	c := s.consumer(op.Consumer)
 	if c == nil {
 		return queue.ErrConsumerNotFound
+	}
+	if wrongService(op) {
+		return queue.ErrInvalid
 	}
 	c.tune(op)
 	m.out.queue, m.out.consumer = c.queue.name, c.id
@@ -366,11 +381,15 @@ func (m *model) ack(s *mSession, op *queue.Ack) error {
 	if op.Through != 0 && c == nil {
 		return queue.ErrConsumerNotFound
 	}
-	if err := m.leases(s, op.Leases, m.done); err != nil {
+	done := func(x *mMessage) {
+		m.count(x, acked)
+		m.done(x)
+	}
+	if err := m.leases(s, op.Leases, done); err != nil {
 		return err
 	}
 	for op.Through != 0 && len(c.held) > 0 && c.held[0].lease <= op.Through {
-		m.done(c.held[0])
+		done(c.held[0])
 		m.out.count++
 	}
 	m.out.sync = m.out.sync || op.Sync
@@ -417,6 +436,10 @@ func (m *model) reply(s *mSession, op *queue.Reply) error {
 		return queue.ErrNoReplyTo
 	}
 	to := m.replyQueue(x)
+	if len(op.Failure) > 0 {
+		x.holder.stats.Failed++
+	}
+	m.count(x, replied)
 	m.done(x)
 	if to == nil {
 		m.out.replyQueueGone = true

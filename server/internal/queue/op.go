@@ -88,6 +88,10 @@ type Subscribe struct {
 	Create        bool
 	CreateOptions Options
 	AfterLease    Lease // with Consumer: deliver again what it holds beyond this
+	// Service is the service that the consumer is an instance of; kept. Empty:
+	// none, or what it said before.
+	Service     string
+	ServiceInfo []byte // its whole description, opaque; kept
 	// Sink is where its deliveries go: it is pushed to as far as its credit
 	// lasts. Nil: deliveries are taken by Pull.
 	Sink any
@@ -168,6 +172,8 @@ type Reply struct {
 	Buffer   Buffer // that Body lies in, when it is to be freed
 	Headers  []Header
 	Failure  []byte // a handler's failure, opaque; empty: none
+	// FailureText is what a Failure says to people; kept.
+	FailureText string
 }
 
 // Cancel withdraws a queued request by its reply queue and correlation id.

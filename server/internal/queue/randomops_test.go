@@ -289,6 +289,15 @@ func (g *game) bind(op *queue.Subscribe) {
 	if g.rate(1) {
 		op.Credit = 70_000
 	}
+	if g.rate(30) {
+		op.Service, op.ServiceInfo = one(g, []string{"s1", "s2"}), make([]byte, g.rand.IntN(100))
+	}
+	switch {
+	case g.rate(1):
+		op.ServiceInfo = make([]byte, queue.MaxServiceBytes+1)
+	case g.rate(1):
+		op.Service, op.ServiceInfo = "", []byte("of nothing")
+	}
 }
 
 func (g *game) resume() queue.Op {

@@ -36,6 +36,10 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 	reply.Headers, reply.CorrelationID, reply.Sender = op.Headers, m.CorrelationID, sess.Name
 	if len(op.Failure) > 0 {
 		reply.Failure = &Failure{Handler: op.Failure}
+		if sv := m.holder.service; sv != nil {
+			sv.Stats.Failed++
+			sv.fails(op.FailureText, s.now)
+		}
 	}
 	s.done(m, MessageReplied, fx)
 	if to == nil {

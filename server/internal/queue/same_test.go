@@ -183,6 +183,24 @@ func sameQueue(q *queue.Queue, want *mQueue) error {
 		if c.ID != w.id || c.Session.ID != w.session.id || c.Credit != w.credit || c.Lease != w.lease || c.Holding() != len(w.held) {
 			return fmt.Errorf("consumer %d is %+v, want %+v", i, c, w)
 		}
+		if err := sameService(c.Service(), w); err != nil {
+			return fmt.Errorf("consumer %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func sameService(sv *queue.Service, want *mConsumer) error {
+	if sv == nil || want.service == "" {
+		if sv != nil || want.service != "" {
+			return fmt.Errorf("the service is %+v, want %q", sv, want.service)
+		}
+		return nil
+	}
+	stats := sv.Stats
+	stats.LastFailure, stats.LastFailureAt = "", 0 // the scripts have them
+	if sv.Name != want.service || stats != want.stats {
+		return fmt.Errorf("service %s counts %+v, want %s and %+v", sv.Name, stats, want.service, want.stats)
 	}
 	return nil
 }

@@ -375,6 +375,32 @@ func (s *script) listSessions() {
 	}
 }
 
+// services are the consumers that said what they are, page by page.
+func (s *script) services() {
+	limit := 1000
+	if s.num("limit") != 0 {
+		limit = s.num("limit")
+	}
+	var after queue.ServiceKey
+	for more := true; more; {
+		var cs []*queue.Consumer
+		cs, more = s.state.Services(s.str("prefix"), after, limit)
+		for _, c := range cs {
+			sv := c.Service()
+			st := &sv.Stats
+			s.printf("%s %q: %s/%d on %s for %v: delivered %d, replied %d (%d failures), acked %d, returned %d, ended %d, busy %v", sv.Name, sv.Info,
+				s.sender(c.Session.ID), c.ID, short(c.Queue.Name), s.now.Sub(sv.Since), st.Delivered, st.Replied, st.Failed, st.Acked, st.Returned, st.Ended, st.Busy)
+			if st.LastFailureAt != 0 {
+				s.printf("  %q %v ago", st.LastFailure, s.now.Sub(st.LastFailureAt))
+			}
+			after = c.ServiceKey()
+		}
+		if more {
+			s.printf("and more")
+		}
+	}
+}
+
 // pending are the requests of a session that wait for their replies.
 func (s *script) pending() {
 	s.state.Session(s.who()).Pending(func(m *queue.Message, in string, running bool) {

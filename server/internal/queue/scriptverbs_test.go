@@ -17,6 +17,7 @@ var verbs = map[string]func(*script){
 	"list":      (*script).list,
 	"sessions":  (*script).listSessions,
 	"pending":   (*script).pending,
+	"services":  (*script).services,
 	"trace":     (*script).trace,
 	"sync":      (*script).sync,
 	"load":      (*script).load,
@@ -52,7 +53,8 @@ var verbs = map[string]func(*script){
 		s.do(&queue.Extend{Session: s.who(), Leases: s.leases(), Lease: s.dur("lease")})
 	},
 	"reply": func(s *script) {
-		s.do(&queue.Reply{Session: s.who(), Lease: queue.Lease(toInt(s.at(1))) + s.firstLease(), Body: s.body(), Headers: s.headers(), Failure: []byte(s.str("failure"))})
+		s.do(&queue.Reply{Session: s.who(), Lease: queue.Lease(toInt(s.at(1))) + s.firstLease(), Body: s.body(), Headers: s.headers(), Failure: []byte(s.str("failure")),
+			FailureText: s.str("failure")})
 	},
 }
 
@@ -111,7 +113,7 @@ func (s *script) send() {
 // subscribe pushes to the session's name, or elsewhere, or waits to be pulled.
 func (s *script) subscribe() {
 	op := &queue.Subscribe{Session: s.who(), Queue: s.at(1), Credit: s.num("credit"), CreditBytes: s.num("credit-bytes"), Lease: s.dur("lease"),
-		Create: s.has("create"), CreateOptions: s.options()}
+		Create: s.has("create"), CreateOptions: s.options(), Service: s.str("service"), ServiceInfo: []byte(s.str("info"))}
 	if sink := s.str("sink"); sink != "" {
 		op.Sink = sink
 	} else if !s.has("pulled") {
@@ -123,7 +125,7 @@ func (s *script) subscribe() {
 // resume is Subscribe of a consumer that exists.
 func (s *script) resume() {
 	op := &queue.Subscribe{Session: s.who(), Consumer: queue.ConsumerID(toInt(s.at(1))), Credit: s.num("credit"), CreditBytes: s.num("credit-bytes"),
-		Lease: s.dur("lease"), AfterLease: queue.Lease(s.num("after"))}
+		Lease: s.dur("lease"), AfterLease: queue.Lease(s.num("after")), Service: s.str("service"), ServiceInfo: []byte(s.str("info"))}
 	if sink := s.str("sink"); sink != "" {
 		op.Sink = sink
 	}

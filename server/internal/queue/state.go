@@ -36,6 +36,8 @@ type State struct {
 	full        string       // why the disk takes nothing new; empty: it does
 	quiet       producerList // producers by silence, longest first
 	trace       Trace
+	// What the Services of all consumers take; at most MaxServicesBytes.
+	servicesBytes int
 
 	// Memory of messages that are gone: those of the last Apply may still be read.
 	retired, free []*Message

@@ -111,6 +111,9 @@ func (s *State) note(kind EventKind, m *Message, why error) {
 		if kind != MessageDelivered {
 			e.Took = s.now.Sub(m.leasedAt)
 		}
+		if sv := m.holder.service; sv != nil {
+			sv.count(kind, e.Took, why, s.now)
+		}
 	}
 	e.prefixLen = uint8(copy(e.prefix[:], m.Body))
 	s.trace.stamp(s.now)
