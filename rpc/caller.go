@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,9 +21,13 @@ const longestTimeout = 30 * 24 * time.Hour
 // temporary reply queue, which is made with the first call. It is safe for
 // concurrent use; one for each client is enough.
 type Caller struct {
-	client  *client.Client // set at construction
-	last    atomic.Uint64  // correlation id; none is used again: a late reply must not reach another call
-	waiters sync.Pool      // of *waiter
+	// Set at construction.
+	client       *client.Client
+	interceptors []CallInterceptor
+	outermost    CallFunc // do behind the interceptors; nil when there are none
+
+	last    atomic.Uint64 // correlation id; none is used again: a late reply must not reach another call
+	waiters sync.Pool     // of *waiter
 	alarms  alarms
 
 	inbox atomic.Pointer[client.Inbox] // nil before the first call
@@ -34,13 +39,27 @@ type Caller struct {
 
 // NewCaller makes a caller on top of c. It does no network I/O, and leaves c
 // open when it is closed.
-func NewCaller(c *client.Client) *Caller {
-	return &Caller{client: c}
+func NewCaller(c *client.Client, opts ...CallerOption) *Caller {
+	caller := &Caller{client: c}
+	for _, o := range opts {
+		o.applyToCaller(caller)
+	}
+	if len(caller.interceptors) > 0 {
+		caller.outermost = intercepted[CallFunc](caller.do, caller.interceptors)
+	}
+	return caller
 }
 
 // Call sends body to queue and waits for the reply, which it returns. The error
 // is an *[Error] and says who spoke; see [Caller.Do].
 func (c *Caller) Call(ctx context.Context, queue string, body []byte, opts ...CallOption) ([]byte, error) {
+	if c.outermost != nil {
+		res, err := c.outermost(ctx, Request{Queue: queue, Body: body}, slices.Clone(opts)...) // a clone, so that the list of a plain call stays on its stack
+		if err != nil {
+			return nil, err
+		}
+		return res.Body, nil
+	}
 	reply, err := c.roundTrip(ctx, queue, message(Request{Body: body}, opts))
 	if err != nil {
 		return nil, err
@@ -58,9 +77,18 @@ func (c *Caller) Call(ctx context.Context, queue string, body []byte, opts ...Ca
 // waits is withdrawn, and the context of a handler that runs ends, with those of
 // the calls that it makes in turn.
 //
-// The error is an *[Error]. When its origin is [OriginTransport], or ctx ended,
-// the handler may or may not have run; calling again makes a new request.
+// The error is an *[Error], unless an interceptor made it. When its origin is
+// [OriginTransport], or ctx ended, the handler may or may not have run; calling
+// again makes a new request.
 func (c *Caller) Do(ctx context.Context, req Request, opts ...CallOption) (*Response, error) {
+	if c.outermost != nil {
+		return c.outermost(ctx, req, slices.Clone(opts)...) // as in Call
+	}
+	return c.do(ctx, req, opts...)
+}
+
+// do is Do behind the interceptors.
+func (c *Caller) do(ctx context.Context, req Request, opts ...CallOption) (*Response, error) {
 	reply, err := c.roundTrip(ctx, req.Queue, message(req, opts))
 	if err != nil {
 		return nil, err

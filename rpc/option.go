@@ -131,6 +131,8 @@ type serveConfig struct {
 	drain       time.Duration
 	create      *client.QueueOptions // nil: do not create
 	onError     func(error)          // nil: nobody listens
+
+	interceptors []ServeInterceptor // the first is the outermost
 }
 
 func newServeConfig(opts []ServeOption) serveConfig {

@@ -30,6 +30,9 @@ type Request struct {
 	MessageID string
 	// Attempt counts the deliveries of this request, from 1.
 	Attempt int
+	// Sent is when the request was sent, by this machine's clock: what has passed
+	// until the handler began was spent in the queue.
+	Sent time.Time
 	// ReplyWanted is false when the message was sent without a reply-to: then the
 	// body that the handler returns goes nowhere.
 	ReplyWanted bool
@@ -89,6 +92,7 @@ func request(d *client.Delivery) Request {
 		CorrelationID: d.CorrelationID,
 		MessageID:     d.MessageID,
 		Attempt:       d.Attempt,
+		Sent:          d.Sent,
 		ReplyWanted:   d.ReplyTo != "",
 	}
 }

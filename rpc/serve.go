@@ -72,7 +72,7 @@ type service struct {
 }
 
 func newService(ctx context.Context, c *client.Client, queue string, h Handler, config serveConfig) *service {
-	s := &service{client: c, queue: queue, handler: h, config: config, crew: newCrew(config.concurrency)}
+	s := &service{client: c, queue: queue, handler: intercepted(h, config.interceptors), config: config, crew: newCrew(config.concurrency)}
 	values := context.WithoutCancel(ctx)
 	s.base, s.cut = context.WithCancelCause(values)
 	s.done, s.stop = context.WithCancel(values)

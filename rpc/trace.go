@@ -22,6 +22,13 @@ const (
 // requestKey is under what a handler's context has its *Request.
 type requestKey struct{}
 
+// FromContext is the request that a handler with this context answers; false in
+// the context of anybody else. It must not be changed.
+func FromContext(ctx context.Context) (*Request, bool) {
+	req, ok := ctx.Value(requestKey{}).(*Request)
+	return req, ok
+}
+
 // traced are the headers of a call that is made in ctx. In a handler's context it
 // belongs to the trace of the handler's request, unless its own headers say
 // otherwise. headers is not changed.
