@@ -14,9 +14,10 @@ export PATH := $(BIN):$(PATH)
 
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
-# Which benchmarks run, how often, and in which packages.
+# Which benchmarks run, how often (benchstat tells nothing of fewer than six), and
+# in which packages.
 BENCH ?= .
-COUNT ?= 1
+COUNT ?= 6
 PKG   ?= ./...
 
 BUF        := $(BIN)/buf

@@ -26,6 +26,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -178,6 +179,9 @@ func (m *mistake) plant(dir string, verbose bool) (how string, err error) {
 	}
 	test := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1"}, m.test...)...)
 	test.Dir = dir
+	// What the tests started ends with them, also when they hang.
+	test.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	test.Cancel = func() error { return syscall.Kill(-test.Process.Pid, syscall.SIGKILL) }
 	out, err := test.CombinedOutput()
 	if verbose {
 		fmt.Printf("%s\n", out)
