@@ -49,7 +49,10 @@ func (l *loop) remake(s *Subscription) {
 // resume binds an existing consumer to this stream; what it missed comes first.
 func (l *loop) resume(s *Subscription) {
 	st := l.st
-	k := newCall(frames.VerbSubscribe, &pb.SubscribeRequest{Consumer: s.consumer, AfterLease: max(s.last, 1)})
+	k := newCall(frames.VerbSubscribe, &pb.SubscribeRequest{
+		Consumer: s.consumer, AfterLease: max(s.last, 1),
+		Service: s.service, // a switch that was restarted does not know it any more
+	})
 	k.then = func(a answer) {
 		switch {
 		case a.lost || l.st != st || l.consumers[s.consumer] != s: // it has been resumed again since, or ended

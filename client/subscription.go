@@ -28,6 +28,9 @@ type ConsumeOptions struct {
 	// Create makes the queue with these options if it is missing. Nil: it must
 	// exist.
 	Create *QueueOptions
+	// Service says what service this consumer is an instance of, here and after
+	// each reconnect. Nil: it does not say.
+	Service *ServiceInfo
 }
 
 // SubscriptionHandler is what a subscription calls back. The calls come one at a
@@ -55,7 +58,8 @@ type Subscription struct {
 	client  *Client
 	queue   string
 	options ConsumeOptions
-	inbox   *Inbox // whose replies it takes; nil for all others
+	inbox   *Inbox          // whose replies it takes; nil for all others
+	service *pb.ServiceInfo // what it says that it is; nil: nothing
 
 	// The session loop's own.
 	handler SubscriptionHandler
@@ -78,7 +82,11 @@ func (c *Client) Subscribe(ctx context.Context, queue string, o ConsumeOptions, 
 	case o.Credit < 0:
 		return nil, invalid("credit is %d: it can't be negative", o.Credit)
 	}
-	s := &Subscription{client: c, queue: queue, options: o, handler: h}
+	service, err := o.Service.wire()
+	if err != nil {
+		return nil, err
+	}
+	s := &Subscription{client: c, queue: queue, options: o, handler: h, service: service}
 	k := newCall(frames.VerbSubscribe, s.request())
 	k.redo = true
 	if err := c.enter(ctx); err != nil {
@@ -121,6 +129,7 @@ func (s *Subscription) request() *pb.SubscribeRequest {
 		CreditBytes: s.options.CreditBytes,
 		LeaseMs:     toMillis(s.options.Lease),
 		Create:      s.options.Create.wire(),
+		Service:     s.service,
 	}
 }
 
