@@ -78,7 +78,11 @@ func (j *job) run() {
 		j.settle(body, err)
 		j.context.end(nil)
 	}()
-	body, err = j.service.handler(&j.context, &j.request)
+	if j.isPing() {
+		body, err = j.service.pong()
+	} else {
+		body, err = j.service.handler(&j.context, &j.request)
+	}
 	returned = true
 }
 

@@ -132,7 +132,8 @@ type serveConfig struct {
 	create      *client.QueueOptions // nil: do not create
 	onError     func(error)          // nil: nobody listens
 
-	interceptors []ServeInterceptor // the first is the outermost
+	interceptors []ServeInterceptor  // the first is the outermost
+	info         *client.ServiceInfo // nil: it is not described
 }
 
 func newServeConfig(opts []ServeOption) serveConfig {

@@ -114,9 +114,10 @@ func (s *service) subscribe(ctx context.Context) (*client.Subscription, <-chan e
 	s.lease.Store(0)
 	ended := make(chan error, 1) // so that the receive loop never waits; never closed
 	sub, err := s.client.Subscribe(ctx, s.queue, client.ConsumeOptions{
-		Credit: s.config.concurrency,
-		Lease:  s.config.lease,
-		Create: s.config.create,
+		Credit:  s.config.concurrency,
+		Lease:   s.config.lease,
+		Create:  s.config.create,
+		Service: s.config.info,
 	}, client.SubscriptionHandler{
 		Deliver:   s.deliver,
 		Cancelled: s.cancelled,
