@@ -84,6 +84,10 @@ var (
 	ErrDropped               error = &sentinel{"DROPPED", codes.ResourceExhausted, "dropped from a full queue"}
 	ErrSuperseded            error = &sentinel{"SUPERSEDED", codes.Aborted, "the session was attached by another stream"}
 	ErrProtocol              error = &sentinel{"PROTOCOL", codes.FailedPrecondition, "protocol violated"}
+	ErrStreamBroken          error = &sentinel{"STREAM_BROKEN", codes.Aborted, "stream broken"}
+	ErrNoStream              error = &sentinel{"NO_STREAM", codes.FailedPrecondition, "no stream under way"}
+	ErrStreamNotAccepted     error = &sentinel{"STREAM_NOT_ACCEPTED", codes.FailedPrecondition, "stream not accepted"}
+	ErrStreamGap             error = &sentinel{"STREAM_GAP", codes.FailedPrecondition, "part out of order"}
 )
 
 // Error is what a verb fails with: a refusal of the switch, which has a Reason,

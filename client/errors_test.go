@@ -22,6 +22,7 @@ var sentinels = []error{
 	ErrSequenceTooOld, ErrConsumerNotFound, ErrMessageNotFound, ErrPayloadTooLarge, ErrLimitReached, ErrShuttingDown,
 	ErrVersionUnsupported, ErrDurabilityUnavailable, ErrCorrelationInUse, ErrNoReplyTo, ErrExpired, ErrAttemptsExhausted,
 	ErrRejected, ErrServerGone, ErrPurged, ErrQueueDestroyed, ErrDropped, ErrSuperseded, ErrProtocol,
+	ErrStreamBroken, ErrNoStream, ErrStreamNotAccepted, ErrStreamGap,
 }
 
 // TestEveryReasonHasItsSentinel lets each reason of the protocol arrive in all
@@ -31,7 +32,10 @@ func TestEveryReasonHasItsSentinel(t *testing.T) {
 		t.Errorf("%d sentinels for %d reasons", len(sentinels), len(pb.Reason_name)-1)
 	}
 	for i, s := range sentinels {
-		reason := pb.Reason(i + 1)
+		reason := pb.Reason(pb.Reason_value["REASON_"+ReasonOf(s)])
+		if reason == pb.Reason_REASON_UNSPECIFIED {
+			t.Errorf("%v has no reason of the protocol", s)
+		}
 		code := status.Code(s)
 		st, err := status.New(code, "text").WithDetails(
 			&errdetails.ErrorInfo{Domain: errorDomain, Reason: reasonName(reason), Metadata: map[string]string{"queue": "q"}},

@@ -59,6 +59,7 @@ type receiver struct {
 	send  frames.Send
 	reply frames.Reply
 	ack   frames.Ack
+	part  frames.Part
 }
 
 // command is one client frame on its way to the core.
@@ -71,12 +72,16 @@ type command struct {
 	send  queue.Send
 	reply queue.Reply
 	ack   queue.Ack
+	part  *queue.Part // memory for VerbPart, which most commands never need
 }
 
 // forget lets go of what the core has kept, or refused.
 func (c *command) forget() {
 	c.send.Body, c.send.Buffer, c.send.Headers = nil, nil, nil
 	c.reply.Body, c.reply.Buffer, c.reply.Headers, c.reply.Failure = nil, nil, nil, nil
+	if c.verb == frames.VerbPart {
+		*c.part = queue.Part{}
+	}
 }
 
 // refused frees what the core does not keep.
@@ -85,6 +90,9 @@ func (c *command) refused() {
 		if m != nil {
 			m.Free()
 		}
+	}
+	if c.verb == frames.VerbPart && c.part.Buffer != nil {
+		c.part.Buffer.Free()
 	}
 }
 
@@ -224,9 +232,23 @@ func (r *receiver) decode(c *command, f *frames.ClientFrame) {
 		} else {
 			c.err = malformed("AckRequest")
 		}
+	case frames.VerbPart:
+		r.decodePart(c, f.Raw)
 	default:
 		c.raw = f.Raw
 	}
+}
+
+func (r *receiver) decodePart(c *command, raw []byte) {
+	if c.part == nil {
+		c.part = new(queue.Part)
+	}
+	if r.part.Unmarshal(raw) != nil {
+		c.err = malformed("PartRequest")
+		return
+	}
+	partOp(c.part, &r.part)
+	c.part.Body, c.part.BodyLent, c.part.Buffer = r.body(r.part.Body)
 }
 
 // apply applies a batch under one hold of the lock, and flushes what it caused
@@ -303,6 +325,16 @@ func (r *receiver) execute(l *link, c *command) error {
 		fx, err := r.tx.Apply(&c.ack)
 		if err == nil && (!c.quiet || len(fx.Refused) > 0) {
 			l.answer(&r.tx, r.st, c.tag, frames.EventAck, ackResponse(r.s, fx))
+		}
+		return err
+	case frames.VerbPart:
+		c.part.Session = l.session
+		fx, err := r.tx.Apply(c.part)
+		if err == nil && (fx.Duplicate || c.part.Ask) {
+			c.refused()
+		}
+		if err == nil && !c.quiet {
+			l.answer(&r.tx, r.st, c.tag, frames.EventPart, partResponse(fx.Half))
 		}
 		return err
 	default:

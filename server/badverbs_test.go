@@ -77,7 +77,8 @@ var badVerbs = []badVerb{
 	{"Create with too many attempts", always(&pb.CreateRequest{Queue: "new", Options: &pb.QueueOptions{MaxAttempts: math.MaxUint32}})},
 	{"Create with a temporary dead-letter queue", always(&pb.CreateRequest{Queue: "new", Options: &pb.QueueOptions{DeadLetterQueue: "tmp.x"}})},
 	{"Create with a bad dead-letter queue", always(&pb.CreateRequest{Queue: "new", Options: &pb.QueueOptions{DeadLetterQueue: "\x7f"}})},
-	{"Create a temporary queue with options", always(&pb.CreateRequest{Options: &pb.QueueOptions{MaxMessages: 1}})},
+	{"Create a temporary queue with options", always(&pb.CreateRequest{Options: &pb.QueueOptions{MaxMessages: 1, LeaseMs: 1000}})},
+	{"Create a temporary queue with endless bytes", always(&pb.CreateRequest{Options: &pb.QueueOptions{MaxBytes: math.MaxUint64}})},
 
 	{"Destroy an unknown queue", always(&pb.DestroyRequest{Queue: "nowhere"})},
 	{"Destroy a stranger's temporary queue", func(p *prey) proto.Message { return &pb.DestroyRequest{Queue: p.theirs} }},
@@ -133,6 +134,28 @@ var badVerbs = []badVerb{
 	{"Cancel in a named queue", always(&pb.CancelRequest{ReplyTo: "q", CorrelationId: "c"})},
 	{"Cancel a stranger's request", func(p *prey) proto.Message { return &pb.CancelRequest{ReplyTo: p.theirs, CorrelationId: "c"} }},
 	{"Cancel nothing", always(&pb.CancelRequest{})},
+
+	{"Send a stream without a reply queue", always(&pb.SendRequest{Queue: "q", Stream: true})},
+	{"Send a stream with a named reply queue", always(&pb.SendRequest{Queue: "q", Stream: true, ReplyTo: "q", CorrelationId: "c"})},
+	{"Send a stream with a stranger's reply queue", func(p *prey) proto.Message {
+		return &pb.SendRequest{Queue: "q", Stream: true, ReplyTo: p.theirs, CorrelationId: "c"}
+	}},
+	{"Part of nothing", always(&pb.PartRequest{})},
+	{"Part of a stale lease", func(p *prey) proto.Message { return &pb.PartRequest{Lease: p.stale} }},
+	{"Part of a stranger's lease", func(p *prey) proto.Message { return &pb.PartRequest{Lease: p.stranger} }},
+	{"Part of what is no stream", func(p *prey) proto.Message { return &pb.PartRequest{Lease: p.held} }},
+	{"Part of both sides", func(p *prey) proto.Message { return &pb.PartRequest{Lease: p.held, CorrelationId: "c"} }},
+	{"Part of an unknown request", func(p *prey) proto.Message { return &pb.PartRequest{ReplyTo: p.own, CorrelationId: "c"} }},
+	{"Part of a stranger's request", func(p *prey) proto.Message { return &pb.PartRequest{ReplyTo: p.theirs, CorrelationId: "c"} }},
+	{"Part of an unknown queue", always(&pb.PartRequest{ReplyTo: "nowhere", CorrelationId: "c"})},
+	{"Part just too large", func(p *prey) proto.Message { return &pb.PartRequest{Lease: p.held, Body: make([]byte, maxBody+1)} }},
+	{"Part with a header of the switch's", func(p *prey) proto.Message {
+		return &pb.PartRequest{Lease: p.held, Headers: map[string]string{"switch-id": "1"}}
+	}},
+	{"Part that accepts and says more", func(p *prey) proto.Message {
+		return &pb.PartRequest{Lease: p.held, ReplyTo: p.own, Body: []byte("more")}
+	}},
+	{"Part that asks and says more", func(p *prey) proto.Message { return &pb.PartRequest{Lease: p.held, Ask: true, Part: 1} }},
 }
 
 // badPolls are refused as well; only the unary form has them.

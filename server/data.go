@@ -99,6 +99,7 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 			CreateOptions:   options(req.GetCreate()),
 			RequireConsumer: req.GetRequireConsumer(),
 			MaxAttempts:     int(req.GetMaxAttempts()),
+			Stream:          req.GetStream(),
 		})
 		if err != nil {
 			return nil, err
@@ -163,4 +164,19 @@ func (d *dataService) Reply(ctx context.Context, req *pb.ReplyRequest) (*pb.Repl
 
 func (d *dataService) Cancel(ctx context.Context, req *pb.CancelRequest) (*pb.CancelResponse, error) {
 	return unary(ctx, d.s, req, d.s.cancel)
+}
+
+func (d *dataService) Part(ctx context.Context, req *pb.PartRequest) (*pb.PartResponse, error) {
+	return unary(ctx, d.s, req, func(tx *engine.Tx, id queue.SessionID, req *pb.PartRequest) (*pb.PartResponse, error) {
+		m := frames.Part{Lease: req.GetLease(), Headers: headersOf(req.GetHeaders()), ReplyTo: req.GetReplyTo(),
+			CorrelationID: req.GetCorrelationId(), Part: req.GetPart(), End: req.GetEnd(), Ask: req.GetAsk()}
+		var op queue.Part
+		partOp(&op, &m)
+		op.Session, op.Body = id, req.GetBody()
+		fx, err := tx.Apply(&op)
+		if err != nil {
+			return nil, err
+		}
+		return partResponse(fx.Half), nil
+	})
 }

@@ -67,6 +67,10 @@ var errorTable = []struct {
 	{queue.ErrQueueDestroyed, codes.NotFound, pb.Reason_REASON_QUEUE_DESTROYED, 0},
 	{queue.ErrDropped, codes.ResourceExhausted, pb.Reason_REASON_DROPPED, 0},
 	{queue.ErrSuperseded, codes.Aborted, pb.Reason_REASON_SUPERSEDED, 0},
+	{queue.ErrStreamBroken, codes.Aborted, pb.Reason_REASON_STREAM_BROKEN, 0},
+	{queue.ErrNoStream, codes.FailedPrecondition, pb.Reason_REASON_NO_STREAM, 0},
+	{queue.ErrNotAccepted, codes.FailedPrecondition, pb.Reason_REASON_STREAM_NOT_ACCEPTED, 0},
+	{queue.ErrPartGap, codes.FailedPrecondition, pb.Reason_REASON_STREAM_GAP, 0},
 	{errProtocol, codes.FailedPrecondition, pb.Reason_REASON_PROTOCOL, 0},
 }
 

@@ -235,9 +235,17 @@ var temporaryContracts = []contract{
 		p.refused(&pb.SendRequest{Queue: "tmp.mine", Create: &pb.QueueOptions{}}, codes.InvalidArgument, pb.Reason_REASON_INVALID)
 		p.refused(&pb.CreateRequest{Queue: "q", Options: &pb.QueueOptions{DeadLetterQueue: "tmp.mine"}}, codes.InvalidArgument, pb.Reason_REASON_INVALID)
 	}},
-	{name: "They_take_no_options", play: func(s *scene) {
+	{name: "They_take_no_options_but_limits", play: func(s *scene) {
 		p := s.client("p")
-		p.refused(&pb.CreateRequest{Options: &pb.QueueOptions{MaxMessages: 1}}, codes.InvalidArgument, pb.Reason_REASON_INVALID)
+		for _, o := range []*pb.QueueOptions{{LeaseMs: 1000}, {MaxAgeMs: 1}, {MaxMessages: 1, Overflow: pb.Overflow_OVERFLOW_DROP_OLDEST}, {NoDeadLetter: true}} {
+			p.refused(&pb.CreateRequest{Options: o}, codes.InvalidArgument, pb.Reason_REASON_INVALID)
+		}
+		own := must[*pb.CreateResponse](p, &pb.CreateRequest{Options: &pb.QueueOptions{MaxMessages: 1, MaxBytes: 10}})
+		if o := own.GetOptions(); o.GetMaxMessages() != 1 || o.GetMaxBytes() != 10 {
+			s.Errorf("its options are %v", o)
+		}
+		p.send(own.GetQueue(), "1")
+		p.refused(&pb.SendRequest{Queue: own.GetQueue()}, codes.ResourceExhausted, pb.Reason_REASON_QUEUE_FULL)
 	}},
 	{name: "Their_owner_may_destroy_them", play: func(s *scene) {
 		caller, w, d := aCall(s)

@@ -77,6 +77,7 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 		Sequence:        m.Sequence,
 		RequireConsumer: m.RequireConsumer,
 		MaxAttempts:     int(m.MaxAttempts),
+		Stream:          m.Stream,
 	}
 	if m.Create == nil {
 		return nil
@@ -107,6 +108,23 @@ func replyOp(op *queue.Reply, m *frames.Reply) error {
 	}
 	op.Failure, op.FailureText = cloneBytes(m.Failure), strings.Clone(f.GetMessage())
 	return nil
+}
+
+// partOp makes op, but for its body, from an encoded PartRequest.
+func partOp(op *queue.Part, m *frames.Part) {
+	*op = queue.Part{Lease: queue.Lease(m.Lease), Headers: headers(m.Headers), Number: m.Part, End: m.End, Ask: m.Ask}
+	if m.Lease != 0 {
+		op.Inbox = m.ReplyTo
+	} else {
+		op.ReplyTo = m.ReplyTo
+	}
+	op.CorrelationID = m.CorrelationID
+}
+
+// partResponse says how far a half of a stream is.
+func partResponse(h *queue.Half) *pb.PartResponse {
+	return &pb.PartResponse{Part: h.Sent, ConsumedBytes: h.TakenBytes, ConsumedParts: h.TakenParts,
+		WindowBytes: uint64(h.WindowBytes), WindowParts: uint64(h.WindowParts)}
 }
 
 func ackOp(op *queue.Ack, m *frames.Ack) {

@@ -43,6 +43,9 @@ func (p *poll) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		TimeoutMs:     toMillis(m.TimeLeft(now)),
 		LeaseMs:       m.LeaseLeft(now).Milliseconds(),
 		AgeMs:         now.Sub(m.Sent).Milliseconds(),
+		Part:          m.Part,
+		End:           m.End,
+		Stream:        m.Stream,
 	}
 	if f := m.Failure; f != nil && f.Err != nil {
 		out.Failure = p.s.failure(f.Err)
@@ -62,6 +65,9 @@ func (p *poll) Cancelled(c *queue.Cancelled) bool {
 	p.cancelled = append(p.cancelled, uint64(c.Lease))
 	return !c.Again
 }
+
+// Taken is for streams: a poller learns it from the answer to its next Part.
+func (p *poll) Taken(*queue.Taken) bool { return false }
 
 // ConsumerEnded ends the poll: the client is to know at once.
 func (p *poll) ConsumerEnded(_ queue.ConsumerID, err error) bool {

@@ -107,6 +107,9 @@ func (st *stream) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		LeaseMS:       m.LeaseLeft(now).Milliseconds(),
 		AgeMS:         now.Sub(m.Sent).Milliseconds(),
 		Failure:       st.s.encodedFailure(m.Failure),
+		Part:          m.Part,
+		End:           m.End,
+		Stream:        m.Stream,
 	}
 	st.mu.Lock()
 	st.headers = st.headers[:0]
@@ -166,6 +169,12 @@ func (st *stream) ConsumerEnded(c queue.ConsumerID, err error) bool {
 // Cancelled appends a notice.
 func (st *stream) Cancelled(c *queue.Cancelled) bool {
 	return st.notice(frames.EventCancelled, 0, &pb.Cancelled{Consumer: uint64(c.Consumer), Lease: uint64(c.Lease)})
+}
+
+// Taken appends a notice.
+func (st *stream) Taken(t *queue.Taken) bool {
+	return st.notice(frames.EventWindow, 0, &pb.Window{Lease: uint64(t.Lease), ReplyTo: t.ReplyTo, CorrelationId: t.CorrelationID,
+		ConsumedBytes: t.Bytes, ConsumedParts: t.Parts})
 }
 
 // SessionEnded ends the stream once what is pending is sent.

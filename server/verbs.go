@@ -21,8 +21,13 @@ func (s *Server) create(tx *engine.Tx, id queue.SessionID, req *pb.CreateRequest
 	}
 	op := &queue.Create{Session: id, Queue: req.GetQueue(), Options: options(req.GetOptions())}
 	if req.GetQueue() == "" {
-		if req.GetOptions() != nil && !proto.Equal(req.GetOptions(), &pb.QueueOptions{Durability: pb.Durability_DURABILITY_MEMORY}) && !proto.Equal(req.GetOptions(), &pb.QueueOptions{}) {
-			return nil, invalid("a temporary queue takes no options; leave them out, or give the queue a name")
+		o := req.GetOptions()
+		limits := &pb.QueueOptions{MaxMessages: o.GetMaxMessages(), MaxBytes: o.GetMaxBytes()}
+		if o.GetDurability() == pb.Durability_DURABILITY_MEMORY {
+			limits.Durability = o.GetDurability()
+		}
+		if o != nil && !proto.Equal(o, limits) {
+			return nil, invalid("a temporary queue takes no options but max_messages and max_bytes; leave the others out, or give the queue a name")
 		}
 		op.Temporary, op.Queue = true, queue.TemporaryPrefix+rand.Text()
 	}

@@ -71,6 +71,8 @@ func appendRequest(t testing.TB, r *pb.AttachRequest) (b []byte) {
 			b = replyOf(v.Reply).Append(b, f.Tag, f.Quiet)
 		case *pb.ClientFrame_Ack:
 			b = ackOf(v.Ack).Append(b, f.Tag, f.Quiet)
+		case *pb.ClientFrame_Part:
+			b = partOf(v.Part).Append(b, f.Tag, f.Quiet)
 		default:
 			n, m := member(f)
 			var err error

@@ -69,15 +69,18 @@ func FuzzRoundTrip(f *testing.F) {
 		request := &pb.AttachRequest{AnswersReceived: b, Frames: []*pb.ClientFrame{
 			{Tag: a, Quiet: bit(4), Verb: &pb.ClientFrame_Send{Send: &pb.SendRequest{
 				Queue: queue, Body: body, Headers: headers, CorrelationId: corr, ReplyTo: reply, TimeoutMs: ms,
-				Producer: producer, Sequence: b, Create: create, RequireConsumer: bit(5), MaxAttempts: n,
+				Producer: producer, Sequence: b, Create: create, RequireConsumer: bit(5), MaxAttempts: n, Stream: bit(6),
 			}}},
 			{Tag: b, Verb: &pb.ClientFrame_Reply{Reply: &pb.ReplyRequest{Lease: a, Body: body, Headers: headers, Failure: failure}}},
 			{Tag: a, Quiet: bit(5), Verb: &pb.ClientFrame_Ack{Ack: &pb.AckRequest{Leases: leases, Through: a, Consumer: b, Sync: bit(6)}}},
+			{Tag: b, Quiet: bit(6), Verb: &pb.ClientFrame_Part{Part: &pb.PartRequest{
+				Lease: a, Body: body, Headers: headers, ReplyTo: reply, CorrelationId: corr, Part: b, End: bit(4), Ask: bit(5),
+			}}},
 		}}
 		response := &pb.AttachResponse{Applied: a, AnswersSent: b, Frames: []*pb.ServerFrame{
 			{Event: &pb.ServerFrame_Delivery{Delivery: &pb.Delivery{
 				Consumer: a, Lease: b, MessageId: reply, Queue: queue, Body: body, Headers: headers, CorrelationId: corr, ReplyTo: value,
-				Attempt: n, TimeoutMs: ms, LeaseMs: ms / 2, AgeMs: -ms, Failure: failure,
+				Attempt: n, TimeoutMs: ms, LeaseMs: ms / 2, AgeMs: -ms, Failure: failure, Part: a, End: bit(5), Stream: bit(6),
 			}}},
 			{Tag: b, Event: &pb.ServerFrame_Send{Send: &pb.SendResponse{MessageId: key, Duplicate: bit(4), Durability: pb.Durability(n)}}},
 		}}

@@ -90,7 +90,7 @@ func oddFields(number, text, headers, message protowire.Number) []odd {
 		{"every wire type for a text", false, everyKind(text)},
 		{"a number twice", false, append(vi(number, 8), vi(number, 0)...)},
 		{"a number of 64 bits", false, vi(number, math.MaxUint64)},
-		{"a number in more bytes than it needs", false, append(vi(number, 1)[:1], 0x81, 0x80, 0x00)},
+		{"a number in more bytes than it needs", false, slices.Concat(vi(number, 1)[:len(vi(number, 1))-1], []byte{0x81, 0x80, 0x00})},
 		{"a text twice", false, append(tx(text, "early"), tx(text, "")...)},
 		{"a text that is not UTF-8", true, tx(text, "a\xc3\x28")},
 		{"a surrogate", true, tx(text, "\xed\xa0\x80")},
@@ -165,6 +165,7 @@ func oddRequests() []odd {
 	for n, fields := range map[protowire.Number][]odd{
 		VerbSend:  append(oddFields(7, 2, 4, 10), oddFields(12, 6, 0, 0)...),
 		VerbReply: oddFields(2, 1, 4, 5),
+		VerbPart:  append(oddFields(7, 5, 4, 0), oddFields(9, 6, 0, 0)...),
 		VerbAck: append(oddFields(3, 1, 0, 0),
 			odd{"leases one by one", false, slices.Concat(vi(2, 1), vi(2, 0), vi(2, math.MaxUint64))},
 			odd{"leases both ways", false, slices.Concat(vi(2, 1), ld(2, []byte{2, 0xff, 1, 0}), ld(2), vi(2, 3), f32(2), f64(2))},
@@ -179,7 +180,7 @@ func oddRequests() []odd {
 
 func oddResponses() []odd {
 	list := slices.Concat(oddBoth(EventDelivery, EventDrain), oddBoth(EventFailure, EventSend))
-	list = append(list, inFrame(slices.Concat(oddMessages(), oddFields(10, 3, 6, 13), oddFields(9, 8, 0, 0)), EventDelivery, "delivery")...)
+	list = append(list, inFrame(slices.Concat(oddMessages(), oddFields(10, 3, 6, 13), oddFields(9, 8, 0, 0), oddFields(16, 7, 0, 0)), EventDelivery, "delivery")...)
 	return append(list, inFrame(append(oddMessages(), oddFields(3, 1, 0, 0)...), EventSend, "send")...)
 }
 

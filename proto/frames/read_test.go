@@ -78,6 +78,10 @@ func readRequest(b []byte) (*pb.AttachRequest, error) {
 			var m Ack
 			err = m.Unmarshal(f.Raw)
 			frame.Verb = &pb.ClientFrame_Ack{Ack: m.generated()}
+		case VerbPart:
+			var m Part
+			err = m.Unmarshal(f.Raw)
+			frame.Verb = &pb.ClientFrame_Part{Part: m.generated()}
 		default:
 			err = readCold(frame, f.Verb, f.Raw)
 		}
@@ -141,13 +145,15 @@ func dropSessions(m proto.Message) {
 			v.Reply.Session = ""
 		case *pb.ClientFrame_Ack:
 			v.Ack.Session = ""
+		case *pb.ClientFrame_Part:
+			v.Part.Session = ""
 		}
 	}
 }
 
 // handRead are the messages that our code walks.
 var handRead = []protoreflect.Name{
-	"AttachRequest", "ClientFrame", "SendRequest", "ReplyRequest", "AckRequest",
+	"AttachRequest", "ClientFrame", "SendRequest", "ReplyRequest", "AckRequest", "PartRequest",
 	"AttachResponse", "ServerFrame", "Delivery", "SendResponse",
 }
 

@@ -24,6 +24,7 @@ const (
 	VerbExtend      Verb = 12
 	VerbReply       Verb = 13
 	VerbCancel      Verb = 14
+	VerbPart        Verb = 15
 )
 
 // ClientFrame is one frame of a client, its verb still encoded.
@@ -43,7 +44,7 @@ func (f *ClientFrame) unmarshal(b []byte) error {
 			number(&c, &f.Tag)
 		case c.number == 2:
 			c.flag(&f.Quiet)
-		case c.number >= VerbLogin && c.number <= VerbCancel && c.kind == protowire.BytesType:
+		case c.number >= VerbLogin && c.number <= VerbPart && c.kind == protowire.BytesType:
 			if f.Verb != c.number {
 				f.Verb, f.Raw = c.number, nil
 			}
@@ -119,6 +120,7 @@ type Send struct {
 	Create          []byte // an encoded QueueOptions; nil: absent
 	RequireConsumer bool
 	MaxAttempts     uint32
+	Stream          bool
 }
 
 // Unmarshal reads an encoded SendRequest into m. Headers keeps its memory.
@@ -151,6 +153,8 @@ func (m *Send) Unmarshal(b []byte) error {
 			c.flag(&m.RequireConsumer)
 		case 12:
 			number(&c, &m.MaxAttempts)
+		case 16:
+			c.flag(&m.Stream)
 		}
 	}
 	m.Headers = unique(m.Headers)
@@ -161,7 +165,7 @@ func (m *Send) size() int {
 	return sizeBytes(2, len(m.Queue)) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) +
 		sizeBytes(5, len(m.CorrelationID)) + sizeBytes(6, len(m.ReplyTo)) + sizeVarint(7, uint64(m.TimeoutMS)) +
 		sizeBytes(8, len(m.Producer)) + sizeVarint(9, m.Sequence) + sizeMessage(10, m.Create) +
-		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts))
+		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts)) + sizeFlag(16, m.Stream)
 }
 
 // Append appends a frame with m.
@@ -177,7 +181,8 @@ func (m *Send) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendVarint(b, 9, m.Sequence)
 	b = appendMessage(b, 10, m.Create)
 	b = appendFlag(b, 11, m.RequireConsumer)
-	return appendVarint(b, 12, uint64(m.MaxAttempts))
+	b = appendVarint(b, 12, uint64(m.MaxAttempts))
+	return appendFarFlag(b, 16, m.Stream)
 }
 
 // Reply is ReplyRequest without its session.

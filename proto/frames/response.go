@@ -29,6 +29,8 @@ const (
 	EventConsumerEnded Event = 16
 	EventDrain         Event = 17
 	EventCancelled     Event = 18
+	EventPart          Event = 19
+	EventWindow        Event = 21
 )
 
 // ServerFrame is one frame of the switch, its event still encoded.
@@ -45,7 +47,7 @@ func (f *ServerFrame) unmarshal(b []byte) error {
 		switch {
 		case c.number == 1:
 			number(&c, &f.Tag)
-		case c.number >= EventDelivery && c.number <= EventCancelled && c.kind == protowire.BytesType:
+		case c.number >= EventDelivery && c.number <= EventWindow && c.kind == protowire.BytesType:
 			if f.Event != c.number {
 				f.Event, f.Raw = c.number, nil
 			}
@@ -123,6 +125,9 @@ type Delivery struct {
 	LeaseMS       int64
 	AgeMS         int64
 	Failure       []byte // an encoded Failure; nil: absent
+	Part          uint64
+	End           bool
+	Stream        bool
 }
 
 // Unmarshal reads an encoded Delivery into m. Headers keeps its memory.
@@ -157,6 +162,12 @@ func (m *Delivery) Unmarshal(b []byte) error {
 			number(&c, &m.AgeMS)
 		case 13:
 			c.message(&m.Failure)
+		case 16:
+			number(&c, &m.Part)
+		case 17:
+			c.flag(&m.End)
+		case 18:
+			c.flag(&m.Stream)
 		}
 	}
 	m.Headers = unique(m.Headers)
@@ -167,7 +178,7 @@ func (m *Delivery) size() int {
 	return sizeVarint(1, m.Consumer) + sizeVarint(2, m.Lease) + sizeBytes(3, len(m.MessageID)) + sizeBytes(4, len(m.Queue)) +
 		sizeBytes(5, len(m.Body)) + sizeHeaders(6, m.Headers) + sizeBytes(7, len(m.CorrelationID)) + sizeBytes(8, len(m.ReplyTo)) +
 		sizeVarint(9, uint64(m.Attempt)) + sizeVarint(10, uint64(m.TimeoutMS)) + sizeVarint(11, uint64(m.LeaseMS)) +
-		sizeVarint(12, uint64(m.AgeMS)) + sizeMessage(13, m.Failure)
+		sizeVarint(12, uint64(m.AgeMS)) + sizeMessage(13, m.Failure) + sizeVarint(16, m.Part) + sizeFlag(17, m.End) + sizeFlag(18, m.Stream)
 }
 
 // AppendHead appends a frame with m up to its body, which has to follow: so it need
@@ -198,7 +209,13 @@ func (m *Delivery) appendFields(b []byte) []byte {
 	b = appendVarint(b, 10, uint64(m.TimeoutMS))
 	b = appendVarint(b, 11, uint64(m.LeaseMS))
 	b = appendVarint(b, 12, uint64(m.AgeMS))
-	return appendMessage(b, 13, m.Failure)
+	b = appendMessage(b, 13, m.Failure)
+	if m.Part == 0 && !m.End && !m.Stream { // as most are
+		return b
+	}
+	b = appendFarVarint(b, 16, m.Part)
+	b = appendFarFlag(b, 17, m.End)
+	return appendFarFlag(b, 18, m.Stream)
 }
 
 // Sent is SendResponse.

@@ -42,7 +42,7 @@ func sendOf(m *pb.SendRequest) *Send {
 	return &Send{
 		Queue: m.Queue, Body: m.Body, Headers: headersOf(m.Headers), CorrelationID: m.CorrelationId, ReplyTo: m.ReplyTo,
 		TimeoutMS: m.TimeoutMs, Producer: m.Producer, Sequence: m.Sequence, Create: encoded(m.Create),
-		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts,
+		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream,
 	}
 }
 
@@ -50,7 +50,7 @@ func (m *Send) generated() (*pb.SendRequest, error) {
 	out := &pb.SendRequest{
 		Queue: m.Queue, Body: m.Body, Headers: headerMap(m.Headers), CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo,
 		TimeoutMs: m.TimeoutMS, Producer: m.Producer, Sequence: m.Sequence,
-		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts,
+		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream,
 	}
 	if m.Create == nil {
 		return out, nil
@@ -72,6 +72,16 @@ func (m *Reply) generated() (*pb.ReplyRequest, error) {
 	return out, known.Unmarshal(m.Failure, out.Failure)
 }
 
+func partOf(m *pb.PartRequest) *Part {
+	return &Part{Lease: m.Lease, Body: m.Body, Headers: headersOf(m.Headers), ReplyTo: m.ReplyTo, CorrelationID: m.CorrelationId,
+		Part: m.Part, End: m.End, Ask: m.Ask}
+}
+
+func (m *Part) generated() *pb.PartRequest {
+	return &pb.PartRequest{Lease: m.Lease, Body: m.Body, Headers: headerMap(m.Headers), ReplyTo: m.ReplyTo, CorrelationId: m.CorrelationID,
+		Part: m.Part, End: m.End, Ask: m.Ask}
+}
+
 func ackOf(m *pb.AckRequest) *Ack {
 	return &Ack{Leases: m.Leases, Through: m.Through, Consumer: m.Consumer, Sync: m.Sync}
 }
@@ -85,6 +95,7 @@ func deliveryOf(m *pb.Delivery) *Delivery {
 		Consumer: m.Consumer, Lease: m.Lease, MessageID: m.MessageId, Queue: m.Queue, Body: m.Body, Headers: headersOf(m.Headers),
 		CorrelationID: m.CorrelationId, ReplyTo: m.ReplyTo, Attempt: m.Attempt,
 		TimeoutMS: m.TimeoutMs, LeaseMS: m.LeaseMs, AgeMS: m.AgeMs, Failure: encoded(m.Failure),
+		Part: m.Part, End: m.End, Stream: m.Stream,
 	}
 }
 
@@ -93,6 +104,7 @@ func (m *Delivery) generated() (*pb.Delivery, error) {
 		Consumer: m.Consumer, Lease: m.Lease, MessageId: m.MessageID, Queue: m.Queue, Body: m.Body, Headers: headerMap(m.Headers),
 		CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo, Attempt: m.Attempt,
 		TimeoutMs: m.TimeoutMS, LeaseMs: m.LeaseMS, AgeMs: m.AgeMS,
+		Part: m.Part, End: m.End, Stream: m.Stream,
 	}
 	if m.Failure == nil {
 		return out, nil

@@ -311,6 +311,22 @@ func appendFlag(b []byte, n protowire.Number, v bool) []byte {
 	return b
 }
 
+// appendFarVarint is appendVarint for field numbers above 15, whose tags have two
+// bytes.
+func appendFarVarint(b []byte, n protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), v)
+}
+
+func appendFarFlag(b []byte, n protowire.Number, v bool) []byte {
+	if v {
+		b = append(protowire.AppendTag(b, n, protowire.VarintType), 1)
+	}
+	return b
+}
+
 func sizeFlag(n protowire.Number, v bool) int {
 	if v {
 		return sizeTag(n) + 1

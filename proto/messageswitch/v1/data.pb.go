@@ -578,7 +578,8 @@ type CreateRequest struct {
 	// owned by this session, under an unguessable name.
 	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
 	// The queue's options. On an existing queue, options that are left zero are
-	// not compared.
+	// not compared. A temporary queue takes max_messages and max_bytes only, which
+	// are forgotten with a restart of the switch.
 	Options       *QueueOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -837,7 +838,11 @@ type SendRequest struct {
 	RequireConsumer bool `protobuf:"varint,11,opt,name=require_consumer,json=requireConsumer,proto3" json:"require_consumer,omitempty"`
 	// How often the message may be attempted before it is dead-lettered. Zero: the
 	// queue's max_attempts. 1 is at most once. At most 1,000,000.
-	MaxAttempts   uint32 `protobuf:"varint,12,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	MaxAttempts uint32 `protobuf:"varint,12,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// The request may be answered in parts, and may have parts itself; see Part.
+	// reply_to must be a temporary queue of the sender that is empty and has no other
+	// pending request: the inbox of this stream. False: one reply is all.
+	Stream        bool `protobuf:"varint,16,opt,name=stream,proto3" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -954,6 +959,13 @@ func (x *SendRequest) GetMaxAttempts() uint32 {
 		return x.MaxAttempts
 	}
 	return 0
+}
+
+func (x *SendRequest) GetStream() bool {
+	if x != nil {
+		return x.Stream
+	}
+	return false
 }
 
 // SendResponse says that the message is in its queue.
@@ -1481,7 +1493,16 @@ type Delivery struct {
 	AgeMs int64 `protobuf:"varint,12,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
 	// On a reply: present when the request failed. A reason says that the switch
 	// speaks; without one it is the handler.
-	Failure       *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Which part of its half of a stream this is, counted from 1 without a gap. Zero:
+	// it is none, but a message, a request or a reply. A part with a reply_to has
+	// nothing else in it: it says that the server takes parts from here on.
+	Part uint64 `protobuf:"varint,16,opt,name=part,proto3" json:"part,omitempty"`
+	// With part: the last one that the caller sends. The holder of a request sends
+	// no more once it replied.
+	End bool `protobuf:"varint,17,opt,name=end,proto3" json:"end,omitempty"`
+	// On a request: its caller takes the reply in parts, and may send some; see Part.
+	Stream        bool `protobuf:"varint,18,opt,name=stream,proto3" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1605,6 +1626,27 @@ func (x *Delivery) GetFailure() *Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *Delivery) GetPart() uint64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Delivery) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
+func (x *Delivery) GetStream() bool {
+	if x != nil {
+		return x.Stream
+	}
+	return false
 }
 
 // AckRequest ends leases for good.
@@ -2302,6 +2344,218 @@ func (x *CancelResponse) GetState() CancelState {
 	return CancelState_CANCEL_STATE_UNSPECIFIED
 }
 
+// PartRequest sends one part of a stream.
+type PartRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session's token. Empty in a frame.
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// From the holder of a request: its lease. Zero: the part is from the caller.
+	Lease uint64 `protobuf:"varint,2,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The payload; it may be empty. At most max_payload_bytes of Login.
+	Body []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	// Headers; limits as in Send.
+	Headers map[string]string `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// From the caller: the request's reply-to. From the holder: present once at most,
+	// a temporary queue of its own, empty and without pending requests, into which
+	// the caller may send parts from here on; body, headers and end are empty then.
+	ReplyTo string `protobuf:"bytes,5,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	// From the caller: the request's correlation id. Empty with lease.
+	CorrelationId string `protobuf:"bytes,6,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// Which part of this half it is: one more than the last one. One that was taken
+	// before is answered as if it were now, so that an unsure retry does no harm; one
+	// that leaves a gap is FAILED_PRECONDITION with STREAM_GAP. Zero: the next one.
+	Part uint64 `protobuf:"varint,7,opt,name=part,proto3" json:"part,omitempty"`
+	// From the caller: its last one. From the holder it says that no part follows, and
+	// the reply is still to come. Parts after it are refused.
+	End bool `protobuf:"varint,8,opt,name=end,proto3" json:"end,omitempty"`
+	// Send nothing: the answer says what there is room for, and a Window notice comes
+	// as soon as there is more. All but lease, or reply_to and correlation_id, is
+	// empty then.
+	Ask           bool `protobuf:"varint,9,opt,name=ask,proto3" json:"ask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartRequest) Reset() {
+	*x = PartRequest{}
+	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartRequest) ProtoMessage() {}
+
+func (x *PartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartRequest.ProtoReflect.Descriptor instead.
+func (*PartRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PartRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *PartRequest) GetLease() uint64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+func (x *PartRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *PartRequest) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *PartRequest) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
+}
+
+func (x *PartRequest) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *PartRequest) GetPart() uint64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *PartRequest) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
+func (x *PartRequest) GetAsk() bool {
+	if x != nil {
+		return x.Ask
+	}
+	return false
+}
+
+// PartResponse says that the part is on its way, and how much may follow.
+//
+// What was sent and is not consumed must not exceed the window, in bytes of bodies
+// and in parts: beyond, a part is RESOURCE_EXHAUSTED with QUEUE_FULL. One part, of
+// any size, always fits when all before it is consumed.
+type PartResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the last part of this half.
+	Part uint64 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	// Bytes of bodies that the receiver has acked, of this half in all.
+	ConsumedBytes uint64 `protobuf:"varint,2,opt,name=consumed_bytes,json=consumedBytes,proto3" json:"consumed_bytes,omitempty"`
+	// Parts that the receiver has acked, of this half in all.
+	ConsumedParts uint64 `protobuf:"varint,3,opt,name=consumed_parts,json=consumedParts,proto3" json:"consumed_parts,omitempty"`
+	// The window in bytes: max_bytes of the receiver's inbox, 1,048,576 (1 MiB) if
+	// that was left open, and after a restart of the switch.
+	WindowBytes uint64 `protobuf:"varint,4,opt,name=window_bytes,json=windowBytes,proto3" json:"window_bytes,omitempty"`
+	// The window in parts: max_messages of the inbox, 1,024 in the same cases.
+	WindowParts   uint64 `protobuf:"varint,5,opt,name=window_parts,json=windowParts,proto3" json:"window_parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartResponse) Reset() {
+	*x = PartResponse{}
+	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartResponse) ProtoMessage() {}
+
+func (x *PartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartResponse.ProtoReflect.Descriptor instead.
+func (*PartResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PartResponse) GetPart() uint64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *PartResponse) GetConsumedBytes() uint64 {
+	if x != nil {
+		return x.ConsumedBytes
+	}
+	return 0
+}
+
+func (x *PartResponse) GetConsumedParts() uint64 {
+	if x != nil {
+		return x.ConsumedParts
+	}
+	return 0
+}
+
+func (x *PartResponse) GetWindowBytes() uint64 {
+	if x != nil {
+		return x.WindowBytes
+	}
+	return 0
+}
+
+func (x *PartResponse) GetWindowParts() uint64 {
+	if x != nil {
+		return x.WindowParts
+	}
+	return 0
+}
+
 // AttachRequest is one stream message of a client: any number of frames.
 type AttachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2316,7 +2570,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2582,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2595,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{29}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AttachRequest) GetFrames() []*ClientFrame {
@@ -2383,6 +2637,7 @@ type ClientFrame struct {
 	//	*ClientFrame_Extend
 	//	*ClientFrame_Reply
 	//	*ClientFrame_Cancel
+	//	*ClientFrame_Part
 	Verb          isClientFrame_Verb `protobuf_oneof:"verb"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2390,7 +2645,7 @@ type ClientFrame struct {
 
 func (x *ClientFrame) Reset() {
 	*x = ClientFrame{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2657,7 @@ func (x *ClientFrame) String() string {
 func (*ClientFrame) ProtoMessage() {}
 
 func (x *ClientFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2670,7 @@ func (x *ClientFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientFrame.ProtoReflect.Descriptor instead.
 func (*ClientFrame) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{30}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ClientFrame) GetTag() uint64 {
@@ -2547,6 +2802,15 @@ func (x *ClientFrame) GetCancel() *CancelRequest {
 	return nil
 }
 
+func (x *ClientFrame) GetPart() *PartRequest {
+	if x != nil {
+		if x, ok := x.Verb.(*ClientFrame_Part); ok {
+			return x.Part
+		}
+	}
+	return nil
+}
+
 type isClientFrame_Verb interface {
 	isClientFrame_Verb()
 }
@@ -2611,6 +2875,11 @@ type ClientFrame_Cancel struct {
 	Cancel *CancelRequest `protobuf:"bytes,14,opt,name=cancel,proto3,oneof"`
 }
 
+type ClientFrame_Part struct {
+	// See DataService.Part.
+	Part *PartRequest `protobuf:"bytes,15,opt,name=part,proto3,oneof"`
+}
+
 func (*ClientFrame_Login) isClientFrame_Verb() {}
 
 func (*ClientFrame_Logout) isClientFrame_Verb() {}
@@ -2635,6 +2904,8 @@ func (*ClientFrame_Reply) isClientFrame_Verb() {}
 
 func (*ClientFrame_Cancel) isClientFrame_Verb() {}
 
+func (*ClientFrame_Part) isClientFrame_Verb() {}
+
 // AttachResponse is one stream message of the switch: any number of frames.
 type AttachResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2651,7 +2922,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2663,7 +2934,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2676,7 +2947,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{31}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AttachResponse) GetFrames() []*ServerFrame {
@@ -2726,6 +2997,8 @@ type ServerFrame struct {
 	//	*ServerFrame_ConsumerEnded
 	//	*ServerFrame_Drain
 	//	*ServerFrame_Cancelled
+	//	*ServerFrame_Part
+	//	*ServerFrame_Window
 	Event         isServerFrame_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2733,7 +3006,7 @@ type ServerFrame struct {
 
 func (x *ServerFrame) Reset() {
 	*x = ServerFrame{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2745,7 +3018,7 @@ func (x *ServerFrame) String() string {
 func (*ServerFrame) ProtoMessage() {}
 
 func (x *ServerFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2758,7 +3031,7 @@ func (x *ServerFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerFrame.ProtoReflect.Descriptor instead.
 func (*ServerFrame) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{32}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ServerFrame) GetTag() uint64 {
@@ -2928,6 +3201,24 @@ func (x *ServerFrame) GetCancelled() *Cancelled {
 	return nil
 }
 
+func (x *ServerFrame) GetPart() *PartResponse {
+	if x != nil {
+		if x, ok := x.Event.(*ServerFrame_Part); ok {
+			return x.Part
+		}
+	}
+	return nil
+}
+
+func (x *ServerFrame) GetWindow() *Window {
+	if x != nil {
+		if x, ok := x.Event.(*ServerFrame_Window); ok {
+			return x.Window
+		}
+	}
+	return nil
+}
+
 type isServerFrame_Event interface {
 	isServerFrame_Event()
 }
@@ -3017,6 +3308,16 @@ type ServerFrame_Cancelled struct {
 	Cancelled *Cancelled `protobuf:"bytes,18,opt,name=cancelled,proto3,oneof"`
 }
 
+type ServerFrame_Part struct {
+	// The answer to Part.
+	Part *PartResponse `protobuf:"bytes,19,opt,name=part,proto3,oneof"`
+}
+
+type ServerFrame_Window struct {
+	// The receiver of a stream has consumed parts.
+	Window *Window `protobuf:"bytes,21,opt,name=window,proto3,oneof"`
+}
+
 func (*ServerFrame_Delivery) isServerFrame_Event() {}
 
 func (*ServerFrame_Failure) isServerFrame_Event() {}
@@ -3051,6 +3352,10 @@ func (*ServerFrame_Drain) isServerFrame_Event() {}
 
 func (*ServerFrame_Cancelled) isServerFrame_Event() {}
 
+func (*ServerFrame_Part) isServerFrame_Event() {}
+
+func (*ServerFrame_Window) isServerFrame_Event() {}
+
 // ConsumerEnded says that a consumer gets no further deliveries.
 type ConsumerEnded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3064,7 +3369,7 @@ type ConsumerEnded struct {
 
 func (x *ConsumerEnded) Reset() {
 	*x = ConsumerEnded{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3076,7 +3381,7 @@ func (x *ConsumerEnded) String() string {
 func (*ConsumerEnded) ProtoMessage() {}
 
 func (x *ConsumerEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3089,7 +3394,7 @@ func (x *ConsumerEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumerEnded.ProtoReflect.Descriptor instead.
 func (*ConsumerEnded) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{33}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ConsumerEnded) GetConsumer() uint64 {
@@ -3121,7 +3426,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3133,7 +3438,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3146,7 +3451,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{34}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Cancelled) GetConsumer() uint64 {
@@ -3163,6 +3468,90 @@ func (x *Cancelled) GetLease() uint64 {
 	return 0
 }
 
+// Window says that the receiver of parts has consumed some: about a quarter of the
+// window more than was said before, or what a Part with ask waits for. It is not
+// repeated after a reconnect; a Part with ask is answered with the same numbers.
+type Window struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To the holder of a request: its lease. Zero: to the caller.
+	Lease uint64 `protobuf:"varint,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	// To the caller: the request's reply-to.
+	ReplyTo string `protobuf:"bytes,2,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	// To the caller: the request's correlation id.
+	CorrelationId string `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// See PartResponse.
+	ConsumedBytes uint64 `protobuf:"varint,4,opt,name=consumed_bytes,json=consumedBytes,proto3" json:"consumed_bytes,omitempty"`
+	// See PartResponse.
+	ConsumedParts uint64 `protobuf:"varint,5,opt,name=consumed_parts,json=consumedParts,proto3" json:"consumed_parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Window) Reset() {
+	*x = Window{}
+	mi := &file_messageswitch_v1_data_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Window) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Window) ProtoMessage() {}
+
+func (x *Window) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_data_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Window.ProtoReflect.Descriptor instead.
+func (*Window) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Window) GetLease() uint64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+func (x *Window) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
+}
+
+func (x *Window) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *Window) GetConsumedBytes() uint64 {
+	if x != nil {
+		return x.ConsumedBytes
+	}
+	return 0
+}
+
+func (x *Window) GetConsumedParts() uint64 {
+	if x != nil {
+		return x.ConsumedParts
+	}
+	return 0
+}
+
 // Drain says that the switch is shutting down: it makes no further deliveries
 // and takes no further Sends, but acks and replies still count.
 type Drain struct {
@@ -3175,7 +3564,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3576,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3589,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{35}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Drain) GetBoundMs() int64 {
@@ -3258,7 +3647,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\"-\n" +
 	"\x0fDestroyResponse\x12\x1a\n" +
-	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\x84\x04\n" +
+	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\x9c\x04\n" +
 	"\vSendRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
@@ -3273,7 +3662,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x06create\x18\n" +
 	" \x01(\v2\x1e.messageswitch.v1.QueueOptionsR\x06create\x12)\n" +
 	"\x10require_consumer\x18\v \x01(\bR\x0frequireConsumer\x12!\n" +
-	"\fmax_attempts\x18\f \x01(\rR\vmaxAttempts\x1a:\n" +
+	"\fmax_attempts\x18\f \x01(\rR\vmaxAttempts\x12\x16\n" +
+	"\x06stream\x18\x10 \x01(\bR\x06stream\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\r\x10\x0eJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x89\x01\n" +
@@ -3314,7 +3704,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1a.messageswitch.v1.DeliveryR\n" +
 	"deliveries\x12\x1c\n" +
-	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\xf2\x03\n" +
+	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\xb0\x04\n" +
 	"\bDelivery\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12\x1d\n" +
@@ -3331,7 +3721,10 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	" \x01(\x03R\ttimeoutMs\x12\x19\n" +
 	"\blease_ms\x18\v \x01(\x03R\aleaseMs\x12\x15\n" +
 	"\x06age_ms\x18\f \x01(\x03R\x05ageMs\x123\n" +
-	"\afailure\x18\r \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x1a:\n" +
+	"\afailure\x18\r \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x12\x12\n" +
+	"\x04part\x18\x10 \x01(\x04R\x04part\x12\x10\n" +
+	"\x03end\x18\x11 \x01(\bR\x03end\x12\x16\n" +
+	"\x06stream\x18\x12 \x01(\bR\x06stream\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x88\x01\n" +
@@ -3380,10 +3773,29 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\breply_to\x18\x02 \x01(\tR\areplyTo\x12%\n" +
 	"\x0ecorrelation_id\x18\x03 \x01(\tR\rcorrelationId\"E\n" +
 	"\x0eCancelResponse\x123\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x1d.messageswitch.v1.CancelStateR\x05state\"q\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1d.messageswitch.v1.CancelStateR\x05state\"\xcd\x02\n" +
+	"\vPartRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
+	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12\x12\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\x12D\n" +
+	"\aheaders\x18\x04 \x03(\v2*.messageswitch.v1.PartRequest.HeadersEntryR\aheaders\x12\x19\n" +
+	"\breply_to\x18\x05 \x01(\tR\areplyTo\x12%\n" +
+	"\x0ecorrelation_id\x18\x06 \x01(\tR\rcorrelationId\x12\x12\n" +
+	"\x04part\x18\a \x01(\x04R\x04part\x12\x10\n" +
+	"\x03end\x18\b \x01(\bR\x03end\x12\x10\n" +
+	"\x03ask\x18\t \x01(\bR\x03ask\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x01\n" +
+	"\fPartResponse\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\x04R\x04part\x12%\n" +
+	"\x0econsumed_bytes\x18\x02 \x01(\x04R\rconsumedBytes\x12%\n" +
+	"\x0econsumed_parts\x18\x03 \x01(\x04R\rconsumedParts\x12!\n" +
+	"\fwindow_bytes\x18\x04 \x01(\x04R\vwindowBytes\x12!\n" +
+	"\fwindow_parts\x18\x05 \x01(\x04R\vwindowParts\"q\n" +
 	"\rAttachRequest\x125\n" +
 	"\x06frames\x18\x01 \x03(\v2\x1d.messageswitch.v1.ClientFrameR\x06frames\x12)\n" +
-	"\x10answers_received\x18\x02 \x01(\x04R\x0fanswersReceived\"\x81\x06\n" +
+	"\x10answers_received\x18\x02 \x01(\x04R\x0fanswersReceived\"\xb6\x06\n" +
 	"\vClientFrame\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x12\x14\n" +
 	"\x05quiet\x18\x02 \x01(\bR\x05quiet\x126\n" +
@@ -3399,12 +3811,13 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x04nack\x18\v \x01(\v2\x1d.messageswitch.v1.NackRequestH\x00R\x04nack\x129\n" +
 	"\x06extend\x18\f \x01(\v2\x1f.messageswitch.v1.ExtendRequestH\x00R\x06extend\x126\n" +
 	"\x05reply\x18\r \x01(\v2\x1e.messageswitch.v1.ReplyRequestH\x00R\x05reply\x129\n" +
-	"\x06cancel\x18\x0e \x01(\v2\x1f.messageswitch.v1.CancelRequestH\x00R\x06cancelB\x06\n" +
+	"\x06cancel\x18\x0e \x01(\v2\x1f.messageswitch.v1.CancelRequestH\x00R\x06cancel\x123\n" +
+	"\x04part\x18\x0f \x01(\v2\x1d.messageswitch.v1.PartRequestH\x00R\x04partB\x06\n" +
 	"\x04verb\"\x84\x01\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06frames\x18\x01 \x03(\v2\x1d.messageswitch.v1.ServerFrameR\x06frames\x12\x18\n" +
 	"\aapplied\x18\x02 \x01(\x04R\aapplied\x12!\n" +
-	"\fanswers_sent\x18\x03 \x01(\x04R\vanswersSent\"\xa1\b\n" +
+	"\fanswers_sent\x18\x03 \x01(\x04R\vanswersSent\"\x8b\t\n" +
 	"\vServerFrame\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x128\n" +
 	"\bdelivery\x18\x02 \x01(\v2\x1a.messageswitch.v1.DeliveryH\x00R\bdelivery\x125\n" +
@@ -3424,14 +3837,22 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x06cancel\x18\x0f \x01(\v2 .messageswitch.v1.CancelResponseH\x00R\x06cancel\x12H\n" +
 	"\x0econsumer_ended\x18\x10 \x01(\v2\x1f.messageswitch.v1.ConsumerEndedH\x00R\rconsumerEnded\x12/\n" +
 	"\x05drain\x18\x11 \x01(\v2\x17.messageswitch.v1.DrainH\x00R\x05drain\x12;\n" +
-	"\tcancelled\x18\x12 \x01(\v2\x1b.messageswitch.v1.CancelledH\x00R\tcancelledB\a\n" +
+	"\tcancelled\x18\x12 \x01(\v2\x1b.messageswitch.v1.CancelledH\x00R\tcancelled\x124\n" +
+	"\x04part\x18\x13 \x01(\v2\x1e.messageswitch.v1.PartResponseH\x00R\x04part\x122\n" +
+	"\x06window\x18\x15 \x01(\v2\x18.messageswitch.v1.WindowH\x00R\x06windowB\a\n" +
 	"\x05event\"`\n" +
 	"\rConsumerEnded\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x123\n" +
 	"\afailure\x18\x02 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\"=\n" +
 	"\tCancelled\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x12\x14\n" +
-	"\x05lease\x18\x02 \x01(\x04R\x05lease\"\"\n" +
+	"\x05lease\x18\x02 \x01(\x04R\x05lease\"\xae\x01\n" +
+	"\x06Window\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\x04R\x05lease\x12\x19\n" +
+	"\breply_to\x18\x02 \x01(\tR\areplyTo\x12%\n" +
+	"\x0ecorrelation_id\x18\x03 \x01(\tR\rcorrelationId\x12%\n" +
+	"\x0econsumed_bytes\x18\x04 \x01(\x04R\rconsumedBytes\x12%\n" +
+	"\x0econsumed_parts\x18\x05 \x01(\x04R\rconsumedParts\"\"\n" +
 	"\x05Drain\x12\x19\n" +
 	"\bbound_ms\x18\x01 \x01(\x03R\aboundMs*g\n" +
 	"\bNackKind\x12\x19\n" +
@@ -3443,7 +3864,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x18CANCEL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16CANCEL_STATE_WITHDRAWN\x10\x01\x12\x18\n" +
 	"\x14CANCEL_STATE_RUNNING\x10\x02\x12\x18\n" +
-	"\x14CANCEL_STATE_UNKNOWN\x10\x032\xcd\b\n" +
+	"\x14CANCEL_STATE_UNKNOWN\x10\x032\x94\t\n" +
 	"\vDataService\x12H\n" +
 	"\x05Login\x12\x1e.messageswitch.v1.LoginRequest\x1a\x1f.messageswitch.v1.LoginResponse\x12K\n" +
 	"\x06Logout\x12\x1f.messageswitch.v1.LogoutRequest\x1a .messageswitch.v1.LogoutResponse\x12K\n" +
@@ -3457,7 +3878,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x04Nack\x12\x1d.messageswitch.v1.NackRequest\x1a\x1e.messageswitch.v1.NackResponse\x12K\n" +
 	"\x06Extend\x12\x1f.messageswitch.v1.ExtendRequest\x1a .messageswitch.v1.ExtendResponse\x12H\n" +
 	"\x05Reply\x12\x1e.messageswitch.v1.ReplyRequest\x1a\x1f.messageswitch.v1.ReplyResponse\x12K\n" +
-	"\x06Cancel\x12\x1f.messageswitch.v1.CancelRequest\x1a .messageswitch.v1.CancelResponse\x12O\n" +
+	"\x06Cancel\x12\x1f.messageswitch.v1.CancelRequest\x1a .messageswitch.v1.CancelResponse\x12E\n" +
+	"\x04Part\x12\x1d.messageswitch.v1.PartRequest\x1a\x1e.messageswitch.v1.PartResponse\x12O\n" +
 	"\x06Attach\x12\x1f.messageswitch.v1.AttachRequest\x1a .messageswitch.v1.AttachResponse(\x010\x01BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
@@ -3473,7 +3895,7 @@ func file_messageswitch_v1_data_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_data_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messageswitch_v1_data_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_messageswitch_v1_data_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_messageswitch_v1_data_proto_goTypes = []any{
 	(NackKind)(0),               // 0: messageswitch.v1.NackKind
 	(CancelState)(0),            // 1: messageswitch.v1.CancelState
@@ -3506,106 +3928,116 @@ var file_messageswitch_v1_data_proto_goTypes = []any{
 	(*ReplyResponse)(nil),       // 28: messageswitch.v1.ReplyResponse
 	(*CancelRequest)(nil),       // 29: messageswitch.v1.CancelRequest
 	(*CancelResponse)(nil),      // 30: messageswitch.v1.CancelResponse
-	(*AttachRequest)(nil),       // 31: messageswitch.v1.AttachRequest
-	(*ClientFrame)(nil),         // 32: messageswitch.v1.ClientFrame
-	(*AttachResponse)(nil),      // 33: messageswitch.v1.AttachResponse
-	(*ServerFrame)(nil),         // 34: messageswitch.v1.ServerFrame
-	(*ConsumerEnded)(nil),       // 35: messageswitch.v1.ConsumerEnded
-	(*Cancelled)(nil),           // 36: messageswitch.v1.Cancelled
-	(*Drain)(nil),               // 37: messageswitch.v1.Drain
-	nil,                         // 38: messageswitch.v1.SendRequest.HeadersEntry
-	nil,                         // 39: messageswitch.v1.Delivery.HeadersEntry
-	nil,                         // 40: messageswitch.v1.ReplyRequest.HeadersEntry
-	(*QueueOptions)(nil),        // 41: messageswitch.v1.QueueOptions
-	(Durability)(0),             // 42: messageswitch.v1.Durability
-	(*ServiceInfo)(nil),         // 43: messageswitch.v1.ServiceInfo
-	(*Failure)(nil),             // 44: messageswitch.v1.Failure
+	(*PartRequest)(nil),         // 31: messageswitch.v1.PartRequest
+	(*PartResponse)(nil),        // 32: messageswitch.v1.PartResponse
+	(*AttachRequest)(nil),       // 33: messageswitch.v1.AttachRequest
+	(*ClientFrame)(nil),         // 34: messageswitch.v1.ClientFrame
+	(*AttachResponse)(nil),      // 35: messageswitch.v1.AttachResponse
+	(*ServerFrame)(nil),         // 36: messageswitch.v1.ServerFrame
+	(*ConsumerEnded)(nil),       // 37: messageswitch.v1.ConsumerEnded
+	(*Cancelled)(nil),           // 38: messageswitch.v1.Cancelled
+	(*Window)(nil),              // 39: messageswitch.v1.Window
+	(*Drain)(nil),               // 40: messageswitch.v1.Drain
+	nil,                         // 41: messageswitch.v1.SendRequest.HeadersEntry
+	nil,                         // 42: messageswitch.v1.Delivery.HeadersEntry
+	nil,                         // 43: messageswitch.v1.ReplyRequest.HeadersEntry
+	nil,                         // 44: messageswitch.v1.PartRequest.HeadersEntry
+	(*QueueOptions)(nil),        // 45: messageswitch.v1.QueueOptions
+	(Durability)(0),             // 46: messageswitch.v1.Durability
+	(*ServiceInfo)(nil),         // 47: messageswitch.v1.ServiceInfo
+	(*Failure)(nil),             // 48: messageswitch.v1.Failure
 }
 var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	4,  // 0: messageswitch.v1.LoginResponse.pending:type_name -> messageswitch.v1.PendingRequest
-	41, // 1: messageswitch.v1.CreateRequest.options:type_name -> messageswitch.v1.QueueOptions
-	41, // 2: messageswitch.v1.CreateResponse.options:type_name -> messageswitch.v1.QueueOptions
-	38, // 3: messageswitch.v1.SendRequest.headers:type_name -> messageswitch.v1.SendRequest.HeadersEntry
-	41, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
-	42, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
-	41, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
-	43, // 7: messageswitch.v1.SubscribeRequest.service:type_name -> messageswitch.v1.ServiceInfo
+	45, // 1: messageswitch.v1.CreateRequest.options:type_name -> messageswitch.v1.QueueOptions
+	45, // 2: messageswitch.v1.CreateResponse.options:type_name -> messageswitch.v1.QueueOptions
+	41, // 3: messageswitch.v1.SendRequest.headers:type_name -> messageswitch.v1.SendRequest.HeadersEntry
+	45, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
+	46, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
+	45, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
+	47, // 7: messageswitch.v1.SubscribeRequest.service:type_name -> messageswitch.v1.ServiceInfo
 	19, // 8: messageswitch.v1.TransferResponse.deliveries:type_name -> messageswitch.v1.Delivery
-	39, // 9: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
-	44, // 10: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
+	42, // 9: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
+	48, // 10: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
 	22, // 11: messageswitch.v1.AckResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	44, // 12: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
+	48, // 12: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
 	0,  // 13: messageswitch.v1.NackRequest.kind:type_name -> messageswitch.v1.NackKind
 	22, // 14: messageswitch.v1.NackResponse.failures:type_name -> messageswitch.v1.LeaseFailure
 	22, // 15: messageswitch.v1.ExtendResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	40, // 16: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
-	44, // 17: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
+	43, // 16: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
+	48, // 17: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
 	1,  // 18: messageswitch.v1.CancelResponse.state:type_name -> messageswitch.v1.CancelState
-	32, // 19: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
-	2,  // 20: messageswitch.v1.ClientFrame.login:type_name -> messageswitch.v1.LoginRequest
-	5,  // 21: messageswitch.v1.ClientFrame.logout:type_name -> messageswitch.v1.LogoutRequest
-	7,  // 22: messageswitch.v1.ClientFrame.create:type_name -> messageswitch.v1.CreateRequest
-	9,  // 23: messageswitch.v1.ClientFrame.destroy:type_name -> messageswitch.v1.DestroyRequest
-	11, // 24: messageswitch.v1.ClientFrame.send:type_name -> messageswitch.v1.SendRequest
-	13, // 25: messageswitch.v1.ClientFrame.subscribe:type_name -> messageswitch.v1.SubscribeRequest
-	15, // 26: messageswitch.v1.ClientFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeRequest
-	20, // 27: messageswitch.v1.ClientFrame.ack:type_name -> messageswitch.v1.AckRequest
-	23, // 28: messageswitch.v1.ClientFrame.nack:type_name -> messageswitch.v1.NackRequest
-	25, // 29: messageswitch.v1.ClientFrame.extend:type_name -> messageswitch.v1.ExtendRequest
-	27, // 30: messageswitch.v1.ClientFrame.reply:type_name -> messageswitch.v1.ReplyRequest
-	29, // 31: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
-	34, // 32: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
-	19, // 33: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
-	44, // 34: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
-	3,  // 35: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
-	6,  // 36: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
-	8,  // 37: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
-	10, // 38: messageswitch.v1.ServerFrame.destroy:type_name -> messageswitch.v1.DestroyResponse
-	12, // 39: messageswitch.v1.ServerFrame.send:type_name -> messageswitch.v1.SendResponse
-	14, // 40: messageswitch.v1.ServerFrame.subscribe:type_name -> messageswitch.v1.SubscribeResponse
-	16, // 41: messageswitch.v1.ServerFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeResponse
-	21, // 42: messageswitch.v1.ServerFrame.ack:type_name -> messageswitch.v1.AckResponse
-	24, // 43: messageswitch.v1.ServerFrame.nack:type_name -> messageswitch.v1.NackResponse
-	26, // 44: messageswitch.v1.ServerFrame.extend:type_name -> messageswitch.v1.ExtendResponse
-	28, // 45: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
-	30, // 46: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
-	35, // 47: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
-	37, // 48: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
-	36, // 49: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
-	44, // 50: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
-	2,  // 51: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
-	5,  // 52: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
-	7,  // 53: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
-	9,  // 54: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
-	11, // 55: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
-	13, // 56: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
-	15, // 57: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
-	17, // 58: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
-	20, // 59: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
-	23, // 60: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
-	25, // 61: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
-	27, // 62: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
-	29, // 63: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
-	31, // 64: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
-	3,  // 65: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
-	6,  // 66: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
-	8,  // 67: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
-	10, // 68: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
-	12, // 69: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
-	14, // 70: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
-	16, // 71: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
-	18, // 72: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
-	21, // 73: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
-	24, // 74: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
-	26, // 75: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
-	28, // 76: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
-	30, // 77: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
-	33, // 78: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
-	65, // [65:79] is the sub-list for method output_type
-	51, // [51:65] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	44, // 19: messageswitch.v1.PartRequest.headers:type_name -> messageswitch.v1.PartRequest.HeadersEntry
+	34, // 20: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
+	2,  // 21: messageswitch.v1.ClientFrame.login:type_name -> messageswitch.v1.LoginRequest
+	5,  // 22: messageswitch.v1.ClientFrame.logout:type_name -> messageswitch.v1.LogoutRequest
+	7,  // 23: messageswitch.v1.ClientFrame.create:type_name -> messageswitch.v1.CreateRequest
+	9,  // 24: messageswitch.v1.ClientFrame.destroy:type_name -> messageswitch.v1.DestroyRequest
+	11, // 25: messageswitch.v1.ClientFrame.send:type_name -> messageswitch.v1.SendRequest
+	13, // 26: messageswitch.v1.ClientFrame.subscribe:type_name -> messageswitch.v1.SubscribeRequest
+	15, // 27: messageswitch.v1.ClientFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeRequest
+	20, // 28: messageswitch.v1.ClientFrame.ack:type_name -> messageswitch.v1.AckRequest
+	23, // 29: messageswitch.v1.ClientFrame.nack:type_name -> messageswitch.v1.NackRequest
+	25, // 30: messageswitch.v1.ClientFrame.extend:type_name -> messageswitch.v1.ExtendRequest
+	27, // 31: messageswitch.v1.ClientFrame.reply:type_name -> messageswitch.v1.ReplyRequest
+	29, // 32: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
+	31, // 33: messageswitch.v1.ClientFrame.part:type_name -> messageswitch.v1.PartRequest
+	36, // 34: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
+	19, // 35: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
+	48, // 36: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
+	3,  // 37: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
+	6,  // 38: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
+	8,  // 39: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
+	10, // 40: messageswitch.v1.ServerFrame.destroy:type_name -> messageswitch.v1.DestroyResponse
+	12, // 41: messageswitch.v1.ServerFrame.send:type_name -> messageswitch.v1.SendResponse
+	14, // 42: messageswitch.v1.ServerFrame.subscribe:type_name -> messageswitch.v1.SubscribeResponse
+	16, // 43: messageswitch.v1.ServerFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeResponse
+	21, // 44: messageswitch.v1.ServerFrame.ack:type_name -> messageswitch.v1.AckResponse
+	24, // 45: messageswitch.v1.ServerFrame.nack:type_name -> messageswitch.v1.NackResponse
+	26, // 46: messageswitch.v1.ServerFrame.extend:type_name -> messageswitch.v1.ExtendResponse
+	28, // 47: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
+	30, // 48: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
+	37, // 49: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
+	40, // 50: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
+	38, // 51: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
+	32, // 52: messageswitch.v1.ServerFrame.part:type_name -> messageswitch.v1.PartResponse
+	39, // 53: messageswitch.v1.ServerFrame.window:type_name -> messageswitch.v1.Window
+	48, // 54: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
+	2,  // 55: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
+	5,  // 56: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
+	7,  // 57: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
+	9,  // 58: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
+	11, // 59: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
+	13, // 60: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
+	15, // 61: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
+	17, // 62: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
+	20, // 63: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
+	23, // 64: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
+	25, // 65: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
+	27, // 66: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
+	29, // 67: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
+	31, // 68: messageswitch.v1.DataService.Part:input_type -> messageswitch.v1.PartRequest
+	33, // 69: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
+	3,  // 70: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
+	6,  // 71: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
+	8,  // 72: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
+	10, // 73: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
+	12, // 74: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
+	14, // 75: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
+	16, // 76: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
+	18, // 77: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
+	21, // 78: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
+	24, // 79: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
+	26, // 80: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
+	28, // 81: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
+	30, // 82: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
+	32, // 83: messageswitch.v1.DataService.Part:output_type -> messageswitch.v1.PartResponse
+	35, // 84: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
+	70, // [70:85] is the sub-list for method output_type
+	55, // [55:70] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_data_proto_init() }
@@ -3616,7 +4048,7 @@ func file_messageswitch_v1_data_proto_init() {
 	file_messageswitch_v1_failure_proto_init()
 	file_messageswitch_v1_queue_proto_init()
 	file_messageswitch_v1_service_proto_init()
-	file_messageswitch_v1_data_proto_msgTypes[30].OneofWrappers = []any{
+	file_messageswitch_v1_data_proto_msgTypes[32].OneofWrappers = []any{
 		(*ClientFrame_Login)(nil),
 		(*ClientFrame_Logout)(nil),
 		(*ClientFrame_Create)(nil),
@@ -3629,8 +4061,9 @@ func file_messageswitch_v1_data_proto_init() {
 		(*ClientFrame_Extend)(nil),
 		(*ClientFrame_Reply)(nil),
 		(*ClientFrame_Cancel)(nil),
+		(*ClientFrame_Part)(nil),
 	}
-	file_messageswitch_v1_data_proto_msgTypes[32].OneofWrappers = []any{
+	file_messageswitch_v1_data_proto_msgTypes[34].OneofWrappers = []any{
 		(*ServerFrame_Delivery)(nil),
 		(*ServerFrame_Failure)(nil),
 		(*ServerFrame_Login)(nil),
@@ -3648,6 +4081,8 @@ func file_messageswitch_v1_data_proto_init() {
 		(*ServerFrame_ConsumerEnded)(nil),
 		(*ServerFrame_Drain)(nil),
 		(*ServerFrame_Cancelled)(nil),
+		(*ServerFrame_Part)(nil),
+		(*ServerFrame_Window)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3655,7 +4090,7 @@ func file_messageswitch_v1_data_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_data_proto_rawDesc), len(file_messageswitch_v1_data_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   39,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

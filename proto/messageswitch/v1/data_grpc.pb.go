@@ -37,6 +37,7 @@ const (
 	DataService_Extend_FullMethodName      = "/messageswitch.v1.DataService/Extend"
 	DataService_Reply_FullMethodName       = "/messageswitch.v1.DataService/Reply"
 	DataService_Cancel_FullMethodName      = "/messageswitch.v1.DataService/Cancel"
+	DataService_Part_FullMethodName        = "/messageswitch.v1.DataService/Part"
 	DataService_Attach_FullMethodName      = "/messageswitch.v1.DataService/Attach"
 )
 
@@ -90,6 +91,21 @@ type DataServiceClient interface {
 	// Cancel ends the wait for a reply: a request that is still queued is withdrawn,
 	// and whoever holds one that runs is told.
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
+	// Part sends one part of a stream: from who holds a request that was sent with
+	// stream to its caller, or back. The request stays held; Reply ends it.
+	//
+	// A whole stream by unary verbs alone. The caller: Create without a name (its
+	// inbox, with max_bytes as window if it likes), Subscribe to it, Send with stream,
+	// reply_to and correlation_id; then Transfer, again and again, and Ack each part
+	// when it is done with it: that is what lets more come. A delivery with part is a
+	// part of the reply, unless it has a reply_to: then it says that the server takes
+	// parts, and Part with the same reply_to and correlation_id sends it some, the last
+	// one with end. A delivery without part is the reply, or the failure: it is over.
+	// The server: Transfer a delivery with stream, and Part with its lease for each
+	// part, Reply at the end, Extend in between. To take parts it makes an inbox of its
+	// own, subscribes to it, and names it once in the reply_to of a Part with the lease.
+	// A Part that is refused with QUEUE_FULL is sent again after retry_after.
+	Part(ctx context.Context, in *PartRequest, opts ...grpc.CallOption) (*PartResponse, error)
 	// Attach carries the same verbs as frames, many per stream message, in both
 	// directions. The first frame of a stream is a Login; the session field of
 	// every other frame stays empty.
@@ -239,6 +255,16 @@ func (c *dataServiceClient) Cancel(ctx context.Context, in *CancelRequest, opts 
 	return out, nil
 }
 
+func (c *dataServiceClient) Part(ctx context.Context, in *PartRequest, opts ...grpc.CallOption) (*PartResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PartResponse)
+	err := c.cc.Invoke(ctx, DataService_Part_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *dataServiceClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &DataService_ServiceDesc.Streams[0], DataService_Attach_FullMethodName, cOpts...)
@@ -302,6 +328,21 @@ type DataServiceServer interface {
 	// Cancel ends the wait for a reply: a request that is still queued is withdrawn,
 	// and whoever holds one that runs is told.
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
+	// Part sends one part of a stream: from who holds a request that was sent with
+	// stream to its caller, or back. The request stays held; Reply ends it.
+	//
+	// A whole stream by unary verbs alone. The caller: Create without a name (its
+	// inbox, with max_bytes as window if it likes), Subscribe to it, Send with stream,
+	// reply_to and correlation_id; then Transfer, again and again, and Ack each part
+	// when it is done with it: that is what lets more come. A delivery with part is a
+	// part of the reply, unless it has a reply_to: then it says that the server takes
+	// parts, and Part with the same reply_to and correlation_id sends it some, the last
+	// one with end. A delivery without part is the reply, or the failure: it is over.
+	// The server: Transfer a delivery with stream, and Part with its lease for each
+	// part, Reply at the end, Extend in between. To take parts it makes an inbox of its
+	// own, subscribes to it, and names it once in the reply_to of a Part with the lease.
+	// A Part that is refused with QUEUE_FULL is sent again after retry_after.
+	Part(context.Context, *PartRequest) (*PartResponse, error)
 	// Attach carries the same verbs as frames, many per stream message, in both
 	// directions. The first frame of a stream is a Login; the session field of
 	// every other frame stays empty.
@@ -359,6 +400,9 @@ func (UnimplementedDataServiceServer) Reply(context.Context, *ReplyRequest) (*Re
 }
 func (UnimplementedDataServiceServer) Cancel(context.Context, *CancelRequest) (*CancelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
+}
+func (UnimplementedDataServiceServer) Part(context.Context, *PartRequest) (*PartResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Part not implemented")
 }
 func (UnimplementedDataServiceServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
@@ -618,6 +662,24 @@ func _DataService_Cancel_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DataService_Part_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DataServiceServer).Part(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DataService_Part_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DataServiceServer).Part(ctx, req.(*PartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DataService_Attach_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(DataServiceServer).Attach(&grpc.GenericServerStream[AttachRequest, AttachResponse]{ServerStream: stream})
 }
@@ -683,6 +745,10 @@ var DataService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Cancel",
 			Handler:    _DataService_Cancel_Handler,
+		},
+		{
+			MethodName: "Part",
+			Handler:    _DataService_Part_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

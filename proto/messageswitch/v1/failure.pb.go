@@ -97,6 +97,18 @@ const (
 	// The first frame of a stream was not a Login, or a later one was
 	// (FAILED_PRECONDITION).
 	Reason_REASON_PROTOCOL Reason = 32
+	// The stream of the request was under way when its server, or the switch, was
+	// lost: parts can't be repeated, so the request was not tried again (ABORTED).
+	Reason_REASON_STREAM_BROKEN Reason = 40
+	// There is no stream to send a part into: the request was sent without stream, is
+	// answered or cancelled, or takes no more parts (FAILED_PRECONDITION).
+	Reason_REASON_NO_STREAM Reason = 41
+	// The holder of the request has not said that it takes parts
+	// (FAILED_PRECONDITION).
+	Reason_REASON_STREAM_NOT_ACCEPTED Reason = 42
+	// The number of the part leaves a gap behind the last one
+	// (FAILED_PRECONDITION).
+	Reason_REASON_STREAM_GAP Reason = 43
 )
 
 // Enum value maps for Reason.
@@ -135,6 +147,10 @@ var (
 		30: "REASON_DROPPED",
 		31: "REASON_SUPERSEDED",
 		32: "REASON_PROTOCOL",
+		40: "REASON_STREAM_BROKEN",
+		41: "REASON_NO_STREAM",
+		42: "REASON_STREAM_NOT_ACCEPTED",
+		43: "REASON_STREAM_GAP",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":            0,
@@ -170,6 +186,10 @@ var (
 		"REASON_DROPPED":                30,
 		"REASON_SUPERSEDED":             31,
 		"REASON_PROTOCOL":               32,
+		"REASON_STREAM_BROKEN":          40,
+		"REASON_NO_STREAM":              41,
+		"REASON_STREAM_NOT_ACCEPTED":    42,
+		"REASON_STREAM_GAP":             43,
 	}
 )
 
@@ -306,7 +326,7 @@ const file_messageswitch_v1_failure_proto_rawDesc = "" +
 	"\adetails\x18\x06 \x03(\v2\x14.google.protobuf.AnyR\adetails\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xe8\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xcf\a\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eREASON_INVALID\x10\x01\x12\x1a\n" +
@@ -341,7 +361,11 @@ const file_messageswitch_v1_failure_proto_rawDesc = "" +
 	"\x16REASON_QUEUE_DESTROYED\x10\x1d\x12\x12\n" +
 	"\x0eREASON_DROPPED\x10\x1e\x12\x15\n" +
 	"\x11REASON_SUPERSEDED\x10\x1f\x12\x13\n" +
-	"\x0fREASON_PROTOCOL\x10 BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
+	"\x0fREASON_PROTOCOL\x10 \x12\x18\n" +
+	"\x14REASON_STREAM_BROKEN\x10(\x12\x14\n" +
+	"\x10REASON_NO_STREAM\x10)\x12\x1e\n" +
+	"\x1aREASON_STREAM_NOT_ACCEPTED\x10*\x12\x15\n" +
+	"\x11REASON_STREAM_GAP\x10+BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
 	file_messageswitch_v1_failure_proto_rawDescOnce sync.Once

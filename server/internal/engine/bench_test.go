@@ -87,4 +87,5 @@ func (l *lastLease) Deliver(_ queue.Instant, d *queue.Delivery) bool {
 func (*lastLease) ConsumerEnded(queue.ConsumerID, error) bool { return false }
 func (*lastLease) SessionEnded(error) bool                    { return false }
 func (*lastLease) Cancelled(*queue.Cancelled) bool            { return false }
+func (*lastLease) Taken(*queue.Taken) bool                    { return false }
 func (*lastLease) Flush()                                     {}

@@ -19,6 +19,7 @@ type Sink interface {
 	ConsumerEnded(c queue.ConsumerID, err error) (dirty bool)
 	SessionEnded(err error) (dirty bool)
 	Cancelled(c *queue.Cancelled) (dirty bool)
+	Taken(t *queue.Taken) (dirty bool)
 	Flush()
 }
 

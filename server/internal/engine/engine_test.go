@@ -57,6 +57,9 @@ func (b *inbox) SessionEnded(err error) bool { return b.ConsumerEnded(0, err) }
 // Cancelled ignores it.
 func (b *inbox) Cancelled(*queue.Cancelled) bool { return false }
 
+// Taken ignores it.
+func (b *inbox) Taken(*queue.Taken) bool { return false }
+
 func (b *inbox) Flush() {
 	b.mu.Lock()
 	b.flushes++

@@ -43,6 +43,10 @@ func (tx *Tx) Apply(op queue.Op) (*queue.Effects, error) {
 		c := &fx.Cancelled[i]
 		tx.mark(c.Sink, c.Sink.(Sink).Cancelled(c))
 	}
+	for i := range fx.Taken {
+		t := &fx.Taken[i]
+		tx.mark(t.Sink, t.Sink.(Sink).Taken(t))
+	}
 	for _, c := range fx.ConsumersEnded {
 		if c.Sink != nil {
 			tx.mark(c.Sink, c.Sink.(Sink).ConsumerEnded(c.Consumer, c.Err))

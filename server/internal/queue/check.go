@@ -65,6 +65,9 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 		return fmt.Errorf("a returned message is younger than a first one")
 	}
 	t.bytes += bytes
+	if err := s.checkInbox(q); err != nil {
+		return err
+	}
 	if err := s.checkDisk(q, bytes, t); err != nil {
 		return err
 	}
@@ -82,6 +85,35 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.expired(s.now) && (q.id == 0 || m.ID.Sequence <= s.synced) {
 			return fmt.Errorf("message %v waits beside the idle consumer %d", m.ID, c.ID)
 		}
+	}
+	return nil
+}
+
+// checkInbox looks at the half of a stream whose parts come to q.
+func (s *State) checkInbox(q *Queue) error {
+	h := q.inbox
+	if h == nil {
+		return nil
+	}
+	st := h.of
+	m, parts, bytes := st.request, uint64(0), 0
+	for _, p := range q.messages(q.count()) {
+		if p.Part != 0 {
+			parts++
+			bytes += len(p.Body)
+		}
+	}
+	switch {
+	case h.queue != q || h != &st.toCaller && h != &st.toHolder || m.state == gone || !m.Stream || m.caller != st.toCaller.queue:
+		return fmt.Errorf("is the inbox of a stream of request %v, which does not know", m.ID)
+	case h == &st.toHolder && (!m.begun() || m.holder.Session != q.Owner):
+		return fmt.Errorf("takes parts for request %v, which its owner does not hold", m.ID)
+	case m.state != leased && st.toCaller.Sent > 0:
+		return fmt.Errorf("has parts of request %v, which waits", m.ID)
+	case h.Sent-h.TakenParts != parts || parts > 1 && (bytes > h.WindowBytes || parts > uint64(h.WindowParts)):
+		return fmt.Errorf("has %d parts of %d bytes; %d of %d were taken, and the window is %d of %d bytes", parts, bytes, h.TakenParts, h.Sent, h.WindowParts, h.WindowBytes)
+	case h.toldParts > h.TakenParts || h.toldBytes > h.TakenBytes:
+		return fmt.Errorf("told of %d parts of %d bytes when %d of %d were taken", h.toldParts, h.toldBytes, h.TakenParts, h.TakenBytes)
 	}
 	return nil
 }
@@ -160,6 +192,9 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	}
 	if (m.timer.pos != 0) != (m.state != waiting || m.Expires != 0) {
 		return fmt.Errorf("in state %d its timer is %v", m.state, m.timer.at)
+	}
+	if m.Stream && m.caller != nil && (m.caller.inbox == nil || m.caller.inbox.of.request != m) {
+		return fmt.Errorf("its caller %q knows no stream of it", m.caller.Name)
 	}
 	if m.caller != nil && (m.caller.pending[m.CorrelationID] != m || s.temporary[m.caller.Name] != m.caller) {
 		return fmt.Errorf("its caller %q does not wait for it", m.caller.Name)

@@ -13,6 +13,7 @@ type Effects struct {
 	ConsumersEnded []ConsumerEnded
 	SessionsEnded  []SessionEnded
 	Cancelled      []Cancelled // after Deliveries: some may be in both
+	Taken          []Taken
 
 	// What a store is to keep, and to bring.
 	Changes []Change
@@ -22,7 +23,7 @@ type Effects struct {
 // Result is an operation's result.
 type Result struct {
 	ID             ID          // Send: the message; a duplicate's first id
-	Duplicate      bool        // Send: nothing was enqueued
+	Duplicate      bool        // Send, Part: nothing was enqueued
 	Queue          *Queue      // Create, Send, Subscribe: the queue
 	Created        bool        // Create, Subscribe, Send: the queue is new
 	Consumer       *Consumer   // Subscribe
@@ -32,6 +33,7 @@ type Result struct {
 	Left           int         // Replay: how many were left alone …
 	LeftErr        error       // … and why the first was
 	Through        uint64      // Replay without IDs: all up to this sequence were looked at
+	Half           *Half       // Part
 	Sync           bool        // the answer waits until Changes are on disk
 }
 
@@ -73,6 +75,20 @@ type Cancelled struct {
 	Again    bool // it was told before
 }
 
+// Taken says how much of one half of a stream its receiver has taken in all.
+type Taken struct {
+	Sink          any    // of the sender's session
+	Lease         Lease  // of the request, whose holder sends; zero: its caller does
+	ReplyTo       string // without Lease, with CorrelationID: the request
+	CorrelationID string
+	Parts, Bytes  uint64
+}
+
+// about reports whether t is about the same half of the same stream as other.
+func (t *Taken) about(other *Taken) bool {
+	return t.Sink == other.Sink && t.Lease == other.Lease && t.ReplyTo == other.ReplyTo && t.CorrelationID == other.CorrelationID
+}
+
 // CancelState says what became of a cancelled request.
 type CancelState uint8
 
@@ -92,6 +108,7 @@ func (e *Effects) reset() {
 	e.SessionsEnded = emptied(e.SessionsEnded)
 	e.Cancelled = emptied(e.Cancelled)
 	e.CallersGone = emptied(e.CallersGone)
+	e.Taken = emptied(e.Taken)
 	e.Changes = emptied(e.Changes)
 	e.Loads = emptied(e.Loads)
 }

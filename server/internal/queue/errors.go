@@ -38,6 +38,10 @@ var (
 	ErrQueueDestroyed    = errors.New("queue destroyed")
 	ErrDropped           = errors.New("dropped")
 	ErrSuperseded        = errors.New("superseded by another stream")
+	ErrStreamBroken      = errors.New("stream broken")
+	ErrNoStream          = errors.New("no stream under way")
+	ErrNotAccepted       = errors.New("stream not accepted")
+	ErrPartGap           = errors.New("part out of order")
 )
 
 // Error is an error of the core: a sentinel, a text that names the thing, the

@@ -12,7 +12,7 @@ var kinds = []error{
 	ErrSessionEnded, ErrSessionNotYours, ErrNoConsumer, ErrReplyQueueGone, ErrSequenceTooOld, ErrConsumerNotFound,
 	ErrMessageNotFound, ErrPayloadTooLarge, ErrLimitReached, ErrShuttingDown, ErrNotDurable, ErrCorrelationInUse,
 	ErrNoReplyTo, ErrExpired, ErrAttemptsExhausted, ErrRejected, ErrServerGone, ErrPurged, ErrQueueDestroyed,
-	ErrDropped, ErrSuperseded,
+	ErrDropped, ErrSuperseded, ErrStreamBroken, ErrNoStream, ErrNotAccepted, ErrPartGap,
 }
 
 // Who speaks in a stored failure.

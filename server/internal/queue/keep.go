@@ -42,7 +42,7 @@ func (sess *Session) Kept() KeptSession {
 func (m *Message) Stored() Stored {
 	st := Stored{Sequence: m.ID.Sequence, Body: m.Body, Headers: m.Headers, CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
 		Sender: m.Sender, Sent: m.Sent, Expires: m.Expires, Attempts: m.Attempts, MaxAttempts: m.maxAttempts,
-		RequireConsumer: m.requireConsumer, Failure: StoredFailure(m.Failure)}
+		RequireConsumer: m.requireConsumer, Stream: m.Stream, Failure: StoredFailure(m.Failure)}
 	if m.state == leased {
 		st.Attempts-- // the one that is under way
 	}

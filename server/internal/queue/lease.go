@@ -207,6 +207,9 @@ func (s *State) giveBack(m *Message, how comeback, fx *Effects) {
 	case m.expired(s.now):
 		s.expire(m, fx)
 		return
+	case m.begun():
+		s.drop(m, errStreamBroken(m, how.why), fx)
+		return
 	case how.counts && m.Attempts >= m.maxAttempts:
 		s.die(m, how.why, fx)
 		return

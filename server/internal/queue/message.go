@@ -28,6 +28,9 @@ type Message struct {
 	Sent          Instant
 	Expires       Instant // zero: never
 	Attempts      int     // deliveries that count so far
+	Part          uint64  // its number in its half of a stream; zero: it is no part
+	End           bool    // with Part: the last one
+	Stream        bool    // a request that may have parts (stream.go)
 
 	queue           *Queue
 	caller          *Queue // the temporary reply queue in whose pending it is

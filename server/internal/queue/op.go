@@ -41,9 +41,9 @@ type Logout struct{ Session SessionID }
 // Create makes a queue if it does not exist.
 type Create struct {
 	Session   SessionID
-	Queue     string // kept
-	Temporary bool   // Queue is an unguessable name made for it
-	Options   Options
+	Queue     string  // kept
+	Temporary bool    // Queue is an unguessable name made for it
+	Options   Options // of a temporary queue MaxMessages and MaxBytes, until a restart
 }
 
 // Destroy removes a queue and everything in it.
@@ -74,7 +74,8 @@ type Send struct {
 	Create          bool          // make the queue if it is missing …
 	CreateOptions   Options       // … with these
 	RequireConsumer bool
-	MaxAttempts     int // zero: the queue's
+	MaxAttempts     int  // zero: the queue's
+	Stream          bool // the reply may come in parts; see Part
 }
 
 // Subscribe makes a consumer, or changes and resumes the one it names.

@@ -28,7 +28,9 @@ type Queue struct {
 
 	// pending are the requests whose reply goes to this temporary queue, by
 	// correlation id.
-	pending  map[string]*Message
+	pending map[string]*Message
+	// inbox is the half of a stream whose parts come to this temporary queue.
+	inbox    *Half
 	counters Counters
 }
 
@@ -82,7 +84,7 @@ func (op *Create) apply(s *State, fx *Effects) error {
 		return err
 	}
 	if op.Temporary {
-		fx.Queue, err = s.makeTemporary(sess, op.Queue)
+		fx.Queue, err = s.makeTemporary(sess, op.Queue, op.Options)
 		fx.Created = err == nil
 		return err
 	}
@@ -165,7 +167,10 @@ func (s *State) roomForQueue() error {
 	return nil
 }
 
-func (s *State) makeTemporary(sess *Session, name string) (*Queue, error) {
+func (s *State) makeTemporary(sess *Session, name string, want Options) (*Queue, error) {
+	if err := want.check(); err != nil {
+		return nil, err
+	}
 	if n := len(sess.temporary); n >= s.limits.TemporaryQueues {
 		return nil, errorf(ErrLimitReached, "the session has %d temporary queues, as many as it may; destroy some", n).with("limit", "temporary_queues")
 	}
@@ -173,6 +178,12 @@ func (s *State) makeTemporary(sess *Session, name string) (*Queue, error) {
 		return nil, err
 	}
 	q := newTemporary(sess, name, s.now)
+	if want.MaxMessages != 0 {
+		q.Options.MaxMessages = want.MaxMessages
+	}
+	if want.MaxBytes != 0 {
+		q.Options.MaxBytes = want.MaxBytes
+	}
 	s.temporary[name] = q
 	s.changed(sess)
 	return q, nil
@@ -223,6 +234,9 @@ func (s *State) destroy(q *Queue, by string, fx *Effects) {
 		s.changed(q.Owner)
 	}
 	s.abandon(q, fx)
+	if q.inbox != nil {
+		q.inbox.close()
+	}
 	s.each(q, func(m *Message) { s.drop(m, err, fx) })
 }
 

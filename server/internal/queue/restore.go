@@ -72,7 +72,7 @@ func Restore(epoch uint64, limits Limits, now Instant, k *Kept, fx *Effects) (*S
 		s.restoreSession(&k.Sessions[i])
 	}
 	s.restoreWindows(k.Windows)
-	orphans, err := s.restoreRequests(k.Requests)
+	orphans, broken, err := s.restoreRequests(k.Requests)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +83,11 @@ func Restore(epoch uint64, limits Limits, now Instant, k *Kept, fx *Effects) (*S
 	}
 	for _, m := range orphans {
 		s.discard(m, MessageCancelled, fx) // their callers gave up
+	}
+	for _, m := range broken {
+		if m.caller != nil {
+			s.drop(m, errorf(ErrStreamBroken, "the switch was restarted while a stream on queue %s was under way, which can't be repeated", quote(m.queue.Name)).with("queue", m.queue.Name), fx)
+		}
 	}
 	for i := range k.Queues {
 		q := s.stored[k.Queues[i].ID]
@@ -136,13 +141,13 @@ func (s *State) restoreSession(k *KeptSession) {
 }
 
 // restoreRequests takes the requests back. Orphans are those whose callers'
-// sessions are gone.
-func (s *State) restoreRequests(ks []KeptRequest) (orphans []*Message, err error) {
+// sessions are gone, or which they cancelled; broken are streams that had begun.
+func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, err error) {
 	for i := range ks {
 		k := &ks[i]
 		q := s.stored[k.Queue]
 		if q == nil || q.spilled == 0 || q.spilledBytes < len(k.Body) || !q.spilledAt(k.Sequence) {
-			return nil, fmt.Errorf("message %d is in queue %d, which does not count it", k.Sequence, k.Queue)
+			return nil, nil, fmt.Errorf("message %d is in queue %d, which does not count it", k.Sequence, k.Queue)
 		}
 		m := s.restored(q, &k.Stored)
 		m.request, m.seated = true, true
@@ -157,15 +162,25 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans []*Message, err error
 		r := s.temporary[m.ReplyTo]
 		switch {
 		case r != nil:
-			if old := r.pending[m.CorrelationID]; old != nil { // was cancelled while it ran
-				old.caller = nil
+			old := r.pending[m.CorrelationID]
+			if m.Stream && r.inbox != nil {
+				old = r.inbox.of.request // an inbox has one stream
+			}
+			if old != nil { // was cancelled while it ran
+				s.settleCaller(old)
 				orphans = append(orphans, old)
 			}
 			m.caller = r
 			r.pending[m.CorrelationID] = m
+			if m.Stream {
+				openStream(m)
+			}
+			if m.Stream && m.Attempts >= m.maxAttempts {
+				broken = append(broken, m)
+			}
 		case strings.HasPrefix(m.ReplyTo, TemporaryPrefix):
 			orphans = append(orphans, m)
 		}
 	}
-	return orphans, nil
+	return orphans, broken, nil
 }

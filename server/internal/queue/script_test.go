@@ -188,6 +188,9 @@ func (s *script) do(op queue.Op) {
 	if _, ok := op.(*queue.Cancel); ok {
 		say("%s", []string{"unknown", "withdrawn", "running"}[s.fx.Cancel])
 	}
+	if h := s.fx.Half; h != nil {
+		say("part %d, %d of %d bytes taken, window %d of %d", h.Sent, h.TakenParts, h.TakenBytes, h.WindowParts, h.WindowBytes)
+	}
 	if s.life != nil && s.fx.Sync {
 		say("once synced")
 	}
@@ -226,6 +229,13 @@ func (s *script) effects() {
 	for _, e := range s.fx.Cancelled {
 		s.printf("  consumer %d at %v: lease %d was cancelled", e.Consumer, e.Sink, e.Lease-s.firstLease())
 	}
+	for _, e := range s.fx.Taken {
+		whose := fmt.Sprintf("%s %s", e.ReplyTo, e.CorrelationID)
+		if e.Lease != 0 {
+			whose = fmt.Sprintf("lease %d", e.Lease-s.firstLease())
+		}
+		s.printf("  %v: %d parts of %d bytes of %s were taken", e.Sink, e.Parts, e.Bytes, whose)
+	}
 	for _, l := range s.fx.CallersGone {
 		s.printf("  lease %d: its caller is gone", l-s.firstLease())
 	}
@@ -254,6 +264,15 @@ func content(m *queue.Message) string {
 		text = fmt.Sprintf(" %d bytes", n)
 	case n > 0:
 		text = fmt.Sprintf(" %q", m.Body)
+	}
+	if m.Part != 0 {
+		text += fmt.Sprintf(" part=%d", m.Part)
+	}
+	if m.End {
+		text += " end"
+	}
+	if m.Stream {
+		text += " stream"
 	}
 	if m.CorrelationID != "" {
 		text += " corr=" + m.CorrelationID

@@ -25,6 +25,7 @@ var verbs = map[string]func(*script){
 	"disk":      (*script).showDisk,
 	"login":     (*script).login,
 	"send":      (*script).send,
+	"part":      (*script).part,
 	"subscribe": (*script).subscribe,
 	"resume":    (*script).resume,
 	"pull":      (*script).pull,
@@ -107,7 +108,17 @@ func (s *script) headers() (hs []queue.Header) {
 func (s *script) send() {
 	s.do(&queue.Send{Session: s.who(), Queue: s.at(1), Body: s.body(), Headers: s.headers(), CorrelationID: s.str("corr"), ReplyTo: s.str("reply"),
 		Timeout: s.dur("timeout"), Producer: s.str("producer"), Sequence: uint64(s.num("seq")), Create: s.has("create"),
-		CreateOptions: s.options(), RequireConsumer: s.has("require-consumer"), MaxAttempts: s.num("attempts")})
+		CreateOptions: s.options(), RequireConsumer: s.has("require-consumer"), MaxAttempts: s.num("attempts"), Stream: s.has("stream")})
+}
+
+// part is from who holds the lease that it names, else from who sent the request.
+func (s *script) part() {
+	op := &queue.Part{Session: s.who(), Inbox: s.str("inbox"), ReplyTo: s.str("reply"), CorrelationID: s.str("corr"), Number: uint64(s.num("number")),
+		Body: s.body(), Headers: s.headers(), End: s.has("end"), Ask: s.has("ask")}
+	if l := s.num("lease"); l != 0 {
+		op.Lease = queue.Lease(l) + s.firstLease()
+	}
+	s.do(op)
 }
 
 // subscribe pushes to the session's name, or elsewhere, or waits to be pulled.

@@ -81,6 +81,9 @@ func (op *Send) check(s *State) error {
 			return err
 		}
 	}
+	if op.Stream && op.ReplyTo == "" {
+		return errorf(ErrInvalid, "a stream needs a reply_to: a temporary queue for the parts of its reply")
+	}
 	if op.ReplyTo != "" && op.CorrelationID == "" {
 		return errorf(ErrInvalid, "reply_to %s needs a correlation_id to tell its replies apart", quote(op.ReplyTo))
 	}
@@ -131,12 +134,18 @@ func (op *Send) caller(s *State, sess *Session) (*Queue, error) {
 	}
 	r, err := s.queueAgain(&sess.repliesTo, op.ReplyTo)
 	switch {
-	case err != nil || r.Owner == nil:
+	case err != nil:
 		return nil, err
+	case r.Owner == nil && op.Stream:
+		return s.freeInbox(sess, op.ReplyTo) // which says why not
+	case r.Owner == nil:
+		return nil, nil
 	case r.Owner != sess:
 		return nil, errQueueNotYours(r)
 	case r.pending[op.CorrelationID] != nil:
 		return nil, errorf(ErrCorrelationInUse, "a request with correlation_id %s is pending; use another", quote(op.CorrelationID)).with("queue", r.Name)
+	case op.Stream || r.inbox != nil:
+		return s.freeInbox(sess, op.ReplyTo)
 	}
 	return r, nil
 }
@@ -207,6 +216,10 @@ func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 	case caller != nil:
 		m.ReplyTo, m.caller = caller.Name, caller
 		caller.pending[m.CorrelationID] = m
+		if op.Stream {
+			m.Stream = true
+			openStream(m)
+		}
 	case op.ReplyTo != "":
 		m.ReplyTo = strings.Clone(op.ReplyTo)
 	}
@@ -318,6 +331,9 @@ func (s *State) remove(m *Message, fx *Effects) {
 	}
 	m.queue.bytes -= len(m.Body)
 	s.inMemory(m.queue, -1, -len(m.Body))
+	if m.Part != 0 {
+		s.tookPart(m, fx)
+	}
 	s.unstore(m, fx)
 	s.settleCaller(m)
 	s.retired = append(s.retired, m)
@@ -326,6 +342,9 @@ func (s *State) remove(m *Message, fx *Effects) {
 // settleCaller takes m out of its caller's pending requests.
 func (s *State) settleCaller(m *Message) {
 	if m.caller != nil {
+		if m.Stream {
+			m.caller.inbox.of.end()
+		}
 		delete(m.caller.pending, m.CorrelationID)
 		m.caller = nil
 	}

@@ -57,6 +57,7 @@ type Stored struct {
 	Attempts        int
 	MaxAttempts     int
 	RequireConsumer bool
+	Stream          bool
 	Failure         []byte // as StoredFailure wrote it
 }
 
@@ -236,7 +237,7 @@ func (s *State) restored(q *Queue, st *Stored) *Message {
 	m := s.message(Message{ID: s.idOf(st.Sequence), Body: st.Body, Headers: st.Headers, CorrelationID: st.CorrelationID,
 		ReplyTo: st.ReplyTo, Sender: st.Sender, Sent: st.Sent, Expires: st.Expires, Attempts: st.Attempts,
 		maxAttempts: st.MaxAttempts, requireConsumer: st.RequireConsumer, attemptsStored: st.Attempts > 0,
-		Failure: failureOf(st.Failure), queue: q})
+		Stream: st.Stream, Failure: failureOf(st.Failure), queue: q})
 	q.spilled--
 	q.spilledBytes -= len(m.Body)
 	s.inMemory(q, 1, len(m.Body))

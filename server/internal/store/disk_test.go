@@ -72,7 +72,7 @@ func full(queue, sequence uint64) store.Message {
 		Queue: queue, Sequence: sequence, Body: []byte("body"),
 		Headers: []store.Header{{Key: "k", Value: "v"}, {Key: "", Value: ""}}, CorrelationID: "correlation",
 		ReplyTo: "reply.to", Sender: "sender", Sent: noon.UnixNano(), Expires: noon.UnixNano() + 1,
-		MaxAttempts: 7, RequireConsumer: true, Failure: []byte("failure"), Request: true,
+		MaxAttempts: 7, RequireConsumer: true, Stream: true, Failure: []byte("failure"), Request: true,
 	}
 }
 

@@ -6,6 +6,7 @@ import "slices"
 const (
 	flagRequest = 1 << iota
 	flagRequireConsumer
+	flagStream
 
 	flagsKnown = 1<<iota - 1
 )
@@ -20,6 +21,9 @@ func appendHead(b []byte, m *Message) []byte {
 	}
 	if m.RequireConsumer {
 		flags |= flagRequireConsumer
+	}
+	if m.Stream {
+		flags |= flagStream
 	}
 	b = append(b, valueFormat, flags)
 	b = appendInt(b, m.Sent)
@@ -52,6 +56,7 @@ func decodeMessage(key, value []byte) (*Message, error) {
 	}
 	m.Request = flags&flagRequest != 0
 	m.RequireConsumer = flags&flagRequireConsumer != 0
+	m.Stream = flags&flagStream != 0
 	m.Sent = d.int64()
 	m.Expires = d.int64()
 	m.MaxAttempts = d.int()

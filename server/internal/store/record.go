@@ -41,6 +41,7 @@ type Message struct {
 	Expires         int64 // the same; 0: never
 	MaxAttempts     int
 	RequireConsumer bool
+	Stream          bool   // a request that may have parts
 	Failure         []byte // of a reply; opaque here
 	// Request marks a message that somebody waits for in person: Start reads it.
 	Request bool
