@@ -1,0 +1,47 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Invoke sends a value to queue and waits for one in reply, as [Caller.Do] does
+// with bodies. A protobuf message travels in its binary form, or with [JSON] among
+// the options as that; everything else travels as JSON. The content-type header
+// says so. The reply is read in the encoding of the request, or as JSON if Resp is
+// no protobuf message: as [Handle] writes it.
+//
+// Resp comes first among the types, so that the other need not be named:
+//
+//	sum, err := rpc.Invoke[Sum](ctx, caller, "add", Numbers{1, 2})
+//
+// The error is that of Do; for a request that can't be encoded, an *[Error] of
+// OriginLocal with the code InvalidArgument; for a reply that can't be read, one of
+// OriginHandler with the code Internal.
+func Invoke[Resp, Req any](ctx context.Context, c *Caller, queue string, req Req, opts ...CallOption) (Resp, error) {
+	var none Resp
+	in, out := newCodec[Req](), newCodec[Resp]()
+	e := in.natural()
+	for _, o := range opts {
+		if asked, is := o.(Encoding); is {
+			e = asked
+		}
+	}
+	body, err := in.marshal(e, req)
+	if err != nil {
+		return none, &Error{Origin: OriginLocal, Queue: queue, code: codes.InvalidArgument, cause: fmt.Errorf("the request can't be encoded as %v: %w", e, err)}
+	}
+	all := make([]CallOption, 0, len(opts)+1)
+	res, err := c.Do(ctx, Request{Queue: queue, Body: body}, append(append(all, e), opts...)...)
+	if err != nil {
+		return none, err
+	}
+	reply, err := out.unmarshal(out.fitting(e), res.Body)
+	if err != nil {
+		return none, &Error{Origin: OriginHandler, Queue: queue, code: codes.Internal,
+			cause: fmt.Errorf("the reply of %d bytes is not the %v that is wanted: %w", len(res.Body), out.fitting(e), err)}
+	}
+	return reply, nil
+}
