@@ -9,6 +9,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
 	"github.com/d3b0a776/switch/proto/frames"
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
@@ -41,7 +42,7 @@ func maxStreamMessage(payload int) int { return payload + frameOverhead }
 
 // newGRPC makes the gRPC server with everything that it serves.
 func newGRPC(s *Server, cfg Config) (*grpc.Server, *health.Server) {
-	g := grpc.NewServer(append([]grpc.ServerOption{
+	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(frames.Codec{}),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
@@ -54,7 +55,12 @@ func newGRPC(s *Server, cfg Config) (*grpc.Server, *health.Server) {
 		grpc.ReadBufferSize(socketBuffer),
 		grpc.WriteBufferSize(socketBuffer),
 		experimental.BufferPool(&frames.Pool),
-	}, cfg.GRPC...)...)
+	}
+	others := &unknown{answer: cfg.Unknown}
+	if cfg.Unknown != nil {
+		opts = append(opts, grpc.UnknownServiceHandler(others.handle))
+	}
+	g := grpc.NewServer(append(opts, cfg.GRPC...)...)
 	pb.RegisterDataServiceServer(g, &dataService{s: s})
 	pb.RegisterAdminServiceServer(g, &adminService{s: s})
 	h := health.NewServer()
@@ -62,6 +68,12 @@ func newGRPC(s *Server, cfg Config) (*grpc.Server, *health.Server) {
 	for _, name := range []string{"", pb.DataService_ServiceDesc.ServiceName, pb.AdminService_ServiceDesc.ServiceName} {
 		h.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
 	}
-	reflection.Register(g)
+	if cfg.Register != nil {
+		cfg.Register(g)
+	}
+	if _, has := g.GetServiceInfo()[reflectionpb.ServerReflection_ServiceDesc.ServiceName]; !has {
+		reflection.Register(g)
+	}
+	others.services = g.GetServiceInfo()
 	return g, h
 }

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/reflection"
 
 	"github.com/d3b0a776/switch/server/internal/engine"
 	"github.com/d3b0a776/switch/server/internal/queue"
@@ -62,6 +63,12 @@ type Config struct {
 	Authenticate func(context.Context) (principal string, err error)
 	// GRPC are further options of the gRPC server, such as its credentials.
 	GRPC []grpc.ServerOption
+	// Unknown answers calls of services that the switch does not have. It receives
+	// and sends messages as *[]byte. Nil: they are Unimplemented.
+	Unknown grpc.StreamHandler
+	// Register adds services to the gRPC server, beside the switch's own. When it
+	// adds server reflection, that takes the place of the switch's. Nil: none.
+	Register func(reflection.GRPCServer)
 	// Logger gets lifecycle and refusals; never a payload, never a token. Nil
 	// discards.
 	Logger *slog.Logger

@@ -9,7 +9,7 @@ import (
 )
 
 // Codec is gRPC's own protobuf codec, which besides takes *Outgoing and
-// *Incoming.
+// *Incoming, and as *[]byte the bytes of messages of any other type.
 type Codec struct{}
 
 var _ encoding.CodecV2 = Codec{}
@@ -74,6 +74,9 @@ func (Codec) Marshal(v any) (mem.BufferSlice, error) {
 		}
 		return mem.BufferSlice{data}, nil
 	}
+	if b, ok := v.(*[]byte); ok {
+		return mem.BufferSlice{mem.SliceBuffer(*b)}, nil
+	}
 	return encoding.GetCodecV2(proto.Name).Marshal(v)
 }
 
@@ -95,6 +98,10 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 		} else {
 			in.buf = data.MaterializeToBuffer(&Pool)
 		}
+		return nil
+	}
+	if b, ok := v.(*[]byte); ok {
+		*b = data.Materialize()
 		return nil
 	}
 	return encoding.GetCodecV2(proto.Name).Unmarshal(data, v)
