@@ -165,6 +165,9 @@ func (sh *shell) wordCandidates(ctx context.Context, app *cli.App, verb *cli.Com
 	if verb.Name == "dlq" && len(rest) == 1 && dlqWords[rest[0]] != nil && rest[0] != "ls" {
 		return sh.queueCandidates(ctx, verb, nil)
 	}
+	if verb.Name == "service" && len(rest) == 1 && serviceWords[rest[0]] != nil {
+		return serviceCandidates(ctx, verb)
+	}
 	for i := 0; i < len(rest); { // it is only the first word that we know
 		if !isFlag(rest[i]) || rest[i] == "--" {
 			return nil
@@ -178,6 +181,8 @@ func (sh *shell) wordCandidates(ctx context.Context, app *cli.App, verb *cli.Com
 	switch {
 	case verb.Name == "dlq":
 		return []candidate{{"ls", "name the dead-letter queues"}, {"show", "show letters"}, {"replay", "try letters again"}, {"purge", "delete letters"}}
+	case verb.Name == "service":
+		return []candidate{{"ls", "name the services"}, {"info", "tell what one says of itself"}, {"stats", "count what its instances do"}, {"ping", "ask its instances for an answer"}}
 	case verb.Name == "completion":
 		var out []candidate
 		for _, s := range shells {
@@ -215,6 +220,26 @@ func (sh *shell) queueCandidates(ctx context.Context, verb *cli.Command, rest []
 			break
 		}
 		out = append(out, candidate{q.Queue, queueState(q)})
+	}
+	return out
+}
+
+// serviceCandidates asks the switch for its services, in the same way.
+func serviceCandidates(ctx context.Context, verb *cli.Command) []candidate {
+	ctx, cancel := context.WithTimeout(ctx, completionPatience)
+	defer cancel()
+	cl, err := client.New(client.Config{Addr: typedAddr(verb, nil)})
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = cl.Close() }() // nothing was changed
+	all, err := services(ctx, cl.Admin(), "")
+	if err != nil {
+		return nil
+	}
+	var out []candidate
+	for _, instances := range all[:min(len(all), maxCandidates)] {
+		out = append(out, candidate{instances[0].Info.Name, oneLine(newest(instances).Description)})
 	}
 	return out
 }

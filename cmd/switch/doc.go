@@ -25,7 +25,7 @@
 //
 //	table, json, jsonl        create, describe, destroy, diagnostics, purge, ack,
 //	                          dlq, send, shutdown, tail, backup, restore, check,
-//	                          dump
+//	                          dump, service
 //	table, json, jsonl, raw   list, peek
 //	raw, json, jsonl          call, recv
 //	table, json               version, bench

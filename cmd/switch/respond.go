@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,7 +32,9 @@ TRACEPARENT and TRACESTATE, which switch call and switch send pass on.
 At the caller's deadline, and when the call is cancelled, the program's process group gets
 SIGTERM, and SIGKILL 2 s later.
 
-A message that wants no reply is acked when the program exits with 0, and tried again if not.`
+A message that wants no reply is acked when the program exits with 0, and tried again if not.
+
+The queue is served as a service, which switch service shows and pings; see there.`
 
 // respondFlags are of serving a queue alone.
 func respondFlags() []cli.Flag {
@@ -40,6 +44,8 @@ func respondFlags() []cli.Flag {
 		&cli.IntFlag{Name: "concurrency", EnvVars: []string{"SWITCH_CONCURRENCY"}, DefaultText: "one for each CPU; 64 with --echo",
 			Usage: "`N`: how many requests to serve at a time"},
 		durationFlag("lease", "`TIME`: after so much silence of ours the switch gives our requests to others; the queue decides if none is given", 0, "SWITCH_LEASE"),
+		&cli.StringFlag{Name: "service", EnvVars: []string{"SWITCH_SERVICE"}, DefaultText: "QUEUE", Usage: "`NAME`: of the service that this is an instance of"},
+		&cli.StringFlag{Name: "service-version", EnvVars: []string{"SWITCH_SERVICE_VERSION"}, Usage: "`VERSION`: of that service, such as 1.4.2"},
 		nameFlag(),
 		addrFlag(),
 	}
@@ -86,6 +92,10 @@ func (sh *shell) respond(c *cli.Context) error {
 		rpc.Lease(duration(c, "lease")),
 		rpc.Drain(duration(c, "drain")),
 		rpc.CreateQueue(client.QueueOptions{}),
+		rpc.Describe(client.ServiceInfo{
+			Name: cmp.Or(c.String("service"), queue), Version: c.String("service-version"),
+			Description: "switch serve, with " + filepath.Base(with),
+		}),
 		rpc.OnError(func(err error) { log.Warn("a request went wrong", "queue", queue, "err", err) }))
 }
 
