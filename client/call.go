@@ -197,6 +197,14 @@ func (c *Client) finish(k *call, a answer) {
 	c.mu.Unlock()
 }
 
+// answerTo is the answer to a verb, as the protocol numbers them.
+func answerTo(v frames.Verb) frames.Event {
+	if v >= frames.VerbPart {
+		return v + 4
+	}
+	return v + 1
+}
+
 // replies make the message of an answer.
 var replies = map[frames.Event]func() proto.Message{
 	frames.EventLogout:      func() proto.Message { return new(pb.LogoutResponse) },
@@ -209,6 +217,7 @@ var replies = map[frames.Event]func() proto.Message{
 	frames.EventExtend:      func() proto.Message { return new(pb.ExtendResponse) },
 	frames.EventReply:       func() proto.Message { return new(pb.ReplyResponse) },
 	frames.EventCancel:      func() proto.Message { return new(pb.CancelResponse) },
+	frames.EventPart:        func() proto.Message { return new(pb.PartResponse) },
 }
 
 // readAnswer decodes an answer. err is for a frame that can't be read.

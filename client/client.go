@@ -111,6 +111,7 @@ type Client struct {
 	roomy    chan struct{}   // closed when a verb may enter; nil while nobody waits
 	subs     []*Subscription // that a new session makes again
 	inboxes  []*Inbox
+	senders  map[half]*PartSender // that have begun, and may go on
 }
 
 // limits is what the switch said at Login.

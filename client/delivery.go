@@ -43,6 +43,15 @@ type Delivery struct {
 	Sent time.Time
 	// Failure is set on a reply to a request that failed.
 	Failure *Failure
+	// Part is which part of its half of a stream this is, from 1 without a gap. Zero:
+	// it is none. A part with a ReplyTo says that the holder takes parts, and nothing
+	// else.
+	Part uint64
+	// End is set on the last part of a half. Without Body and Headers it is the end
+	// and nothing else.
+	End bool
+	// Stream is set on a request whose caller takes the reply in parts; see Parts.
+	Stream bool
 
 	client *Client
 	epoch  uint64 // of the session that holds the lease
@@ -122,7 +131,11 @@ func (d *Delivery) ReplyFailure(f Failure) error {
 	if err != nil {
 		return invalid("the failure: %v", err)
 	}
-	return d.reply(&frames.Reply{Lease: d.lease, Failure: b})
+	hs, err := fillHeaders(nil, f.Headers)
+	if err != nil {
+		return err
+	}
+	return d.reply(&frames.Reply{Lease: d.lease, Failure: b, Headers: hs})
 }
 
 // reply appends a quiet reply. It does not wait for room: replies are bounded by

@@ -31,6 +31,8 @@ type Failure struct {
 	RetryAfter time.Duration
 	// Details are a handler's own, passed through untouched. At most 16 KiB.
 	Details []*anypb.Any
+	// Headers are those of the reply that carries the failure; nil means none.
+	Headers map[string]string
 }
 
 // Error is the message; without one, the code.

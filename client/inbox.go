@@ -31,7 +31,9 @@ type Pending interface {
 // Inbox is a temporary reply queue and the requests that wait for its replies.
 // It survives reconnects, and is made anew after the loss of a session.
 type Inbox struct {
-	client *Client // set at construction
+	// Set at construction.
+	client *Client
+	stream *StreamInboxOptions // nil: it takes whole replies
 
 	// Guarded by Client.mu.
 	queue   string             // empty: there is none
@@ -62,7 +64,11 @@ type request struct {
 // OpenInbox makes an inbox. It does no I/O: the queue is made with the first
 // Request.
 func (c *Client) OpenInbox() (*Inbox, error) {
-	i := &Inbox{client: c, waiting: map[string]request{}}
+	return c.openInbox(nil)
+}
+
+func (c *Client) openInbox(stream *StreamInboxOptions) (*Inbox, error) {
+	i := &Inbox{client: c, stream: stream, waiting: map[string]request{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shut != nil {
@@ -81,6 +87,8 @@ func (i *Inbox) Request(ctx context.Context, queue string, m Message, p Pending)
 	switch {
 	case m.CorrelationID == "":
 		return invalid("a request to queue %q needs a correlation id", queue)
+	case m.Stream != (i.stream != nil):
+		return invalid("request %q says Stream %t: that goes with OpenStreamInbox, and nothing else does", m.CorrelationID, m.Stream)
 	case p == nil:
 		return invalid("nobody waits for the reply to request %q; use Send", m.CorrelationID)
 	}
@@ -151,7 +159,7 @@ func (i *Inbox) enter(ctx context.Context) error {
 // does the rest.
 func (i *Inbox) openLocked() {
 	i.opening, i.openErr = make(chan struct{}), nil
-	k := newCall(frames.VerbCreate, &pb.CreateRequest{})
+	k := newCall(frames.VerbCreate, &pb.CreateRequest{Options: i.stream.wire()})
 	k.redo = true
 	k.then = i.created
 	_ = i.client.out.add(k) // it has no text
@@ -165,7 +173,7 @@ func (i *Inbox) created(a answer) {
 	c := i.client
 	s := &Subscription{client: c, queue: a.reply.(*pb.CreateResponse).GetQueue(), inbox: i,
 		options: ConsumeOptions{Credit: inboxCredit, CreditBytes: inboxCreditBytes},
-		handler: SubscriptionHandler{Deliver: func(d *Delivery) { i.note(c.loop, d) }}}
+		handler: SubscriptionHandler{Deliver: i.deliver}}
 	k := newCall(frames.VerbSubscribe, s.request())
 	k.then = func(a answer) {
 		if a.err != nil {
@@ -176,6 +184,15 @@ func (i *Inbox) created(a answer) {
 		i.opened(s.queue, s, nil)
 	}
 	c.post(k)
+}
+
+// deliver takes what came on the session loop.
+func (i *Inbox) deliver(d *Delivery) {
+	if d.Part != 0 && i.stream != nil {
+		i.stream.Part(d)
+		return
+	}
+	i.note(i.client.loop, d)
 }
 
 // opened ends the attempt to make the queue.

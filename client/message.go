@@ -40,6 +40,9 @@ type Message struct {
 	MaxAttempts int
 	// RequireConsumer fails with ErrNoConsumer when nobody serves the queue.
 	RequireConsumer bool
+	// Stream lets the reply come in parts, and the request have parts. It goes with
+	// Inbox.Request of an inbox that OpenStreamInbox made.
+	Stream bool
 	// Create makes the queue with these options if it is missing. Nil: it must
 	// exist.
 	Create *QueueOptions
@@ -182,6 +185,7 @@ func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Mess
 		Create:          create,
 		RequireConsumer: m.RequireConsumer,
 		MaxAttempts:     uint32(m.MaxAttempts),
+		Stream:          m.Stream,
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ type slot struct {
 	call     *call       // nil for a quiet frame
 	inbox    *Inbox      // whose request it is, for a quiet Send
 	id       string      // the request's correlation id
-	told     func(error) // of SendAsync
+	told     func(error) // of SendAsync, or a part
 	sequence uint64      // of a Send under the client's own producer
 	done     bool
 }
@@ -175,6 +175,17 @@ func (o *outbox) addReply(m *frames.Reply) {
 	k, tag := o.begin(size)
 	k.buf = m.Append(k.buf, tag, true)
 	o.commit(k, slot{})
+}
+
+// addPart appends a quiet Part.
+func (o *outbox) addPart(m *frames.Part, s slot) {
+	size := len(m.Body) + len(m.ReplyTo) + len(m.CorrelationID) + sendOverhead
+	for i := range m.Headers {
+		size += len(m.Headers[i].Key) + len(m.Headers[i].Value) + headerOverhead
+	}
+	k, tag := o.begin(size)
+	k.buf = m.Append(k.buf, tag, true)
+	o.commit(k, s)
 }
 
 // addVerb appends any other verb. It fails when a text is not UTF-8.

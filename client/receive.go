@@ -142,6 +142,12 @@ func (l *loop) frame(f *frames.ServerFrame) error {
 		if s != nil && s.handler.Cancelled != nil {
 			s.handler.Cancelled(p.GetLease())
 		}
+	case frames.EventWindow:
+		var p pb.Window
+		if err := proto.Unmarshal(f.Raw, &p); err != nil {
+			return errStrange("a notice that can't be read")
+		}
+		l.c.taken(&p)
 	case frames.EventDrain:
 		l.c.log.Info("the switch is shutting down", "addr", l.c.addr)
 	}
@@ -162,7 +168,7 @@ func (l *loop) answer(f *frames.ServerFrame) error {
 	switch {
 	case !ok:
 	case s.call != nil:
-		if a.err == nil && f.Event != s.call.verb+1 { // as the protocol numbers them
+		if a.err == nil && f.Event != answerTo(s.call.verb) {
 			return errStrange("the answer to another verb")
 		}
 		c.finish(s.call, a)
@@ -218,6 +224,9 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 		Attempt:    int(m.Attempt),
 		LeaseUntil: l.now.Add(millis(m.LeaseMS)),
 		Sent:       l.now.Add(-millis(m.AgeMS)),
+		Part:       m.Part,
+		End:        m.End,
+		Stream:     m.Stream,
 		client:     l.c,
 		epoch:      l.c.epoch, // only the loop changes it
 		lease:      m.Lease,
@@ -262,6 +271,9 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 	var err error
 	if m.Failure != nil {
 		d.Failure, err = decodeFailure(m.Failure)
+	}
+	if d.Failure != nil {
+		d.Failure.Headers = d.Headers
 	}
 	return d, err
 }

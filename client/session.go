@@ -196,10 +196,12 @@ func (l *loop) login(p *pb.LoginResponse) {
 	c.limits = limits{payload: int(p.GetMaxPayloadBytes()), version: p.GetServerVersion(), grace: millis(p.GetGraceMs())}
 	l.resent = 0
 	var failed []*call
+	var broken []*PartSender
 	if p.GetResumed() {
 		l.resent = p.GetApplied()
 		if p.GetRestarted() {
 			failed = c.redoLocked(c.out.unanswerable())
+			broken = c.sendersLocked()
 		}
 		c.out.rewind(l.resent, l.told)
 	}
@@ -215,6 +217,9 @@ func (l *loop) login(p *pb.LoginResponse) {
 	c.log.Info("logged in", "addr", c.addr, "resumed", p.GetResumed(), "server_version", p.GetServerVersion())
 	for _, k := range failed {
 		c.finish(k, answer{err: errForgotten, lost: true})
+	}
+	for _, s := range broken {
+		s.fail(errForgotten)
 	}
 	for _, s := range subs {
 		l.rebind(s)

@@ -102,6 +102,7 @@ func (l *loop) endSession(why error, again bool) {
 	for _, s := range c.subs {
 		s.consumer = 0
 	}
+	broken := c.sendersLocked()
 	c.makeRoomLocked()
 	subs, inboxes := c.subs, slices.Clone(c.inboxes)
 	c.subs = nil
@@ -119,6 +120,9 @@ func (l *loop) endSession(why error, again bool) {
 	}
 	for _, told := range lost {
 		told(why)
+	}
+	for _, s := range broken {
+		s.fail(why)
 	}
 	for _, i := range inboxes {
 		i.lost(why)

@@ -1498,8 +1498,8 @@ type Delivery struct {
 	// it is none, but a message, a request or a reply. A part with a reply_to has
 	// nothing else in it: it says that the server takes parts from here on.
 	Part uint64 `protobuf:"varint,16,opt,name=part,proto3" json:"part,omitempty"`
-	// With part: the last one that the caller sends. The holder of a request sends
-	// no more once it replied.
+	// With part: the last one of its half. Without body and headers it is the end and
+	// nothing else. The half of a request's holder ends with its reply at the latest.
 	End bool `protobuf:"varint,17,opt,name=end,proto3" json:"end,omitempty"`
 	// On a request: its caller takes the reply in parts, and may send some; see Part.
 	Stream        bool `protobuf:"varint,18,opt,name=stream,proto3" json:"stream,omitempty"`
@@ -2473,7 +2473,8 @@ func (x *PartRequest) GetAsk() bool {
 //
 // What was sent and is not consumed must not exceed the window, in bytes of bodies
 // and in parts: beyond, a part is RESOURCE_EXHAUSTED with QUEUE_FULL. One part, of
-// any size, always fits when all before it is consumed.
+// any size, always fits when all before it is consumed; so does, at any time, one
+// that only accepts or only ends.
 type PartResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the last part of this half.

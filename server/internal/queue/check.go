@@ -96,11 +96,12 @@ func (s *State) checkInbox(q *Queue) error {
 		return nil
 	}
 	st := h.of
-	m, parts, bytes := st.request, uint64(0), 0
+	m, parts, full, bytes := st.request, uint64(0), 0, 0
 	for _, p := range q.messages(q.count()) {
 		if p.Part != 0 {
 			parts++
 			bytes += len(p.Body)
+			full += min(1, len(p.Body))
 		}
 	}
 	switch {
@@ -110,7 +111,7 @@ func (s *State) checkInbox(q *Queue) error {
 		return fmt.Errorf("takes parts for request %v, which its owner does not hold", m.ID)
 	case m.state != leased && st.toCaller.Sent > 0:
 		return fmt.Errorf("has parts of request %v, which waits", m.ID)
-	case h.Sent-h.TakenParts != parts || parts > 1 && (bytes > h.WindowBytes || parts > uint64(h.WindowParts)):
+	case h.Sent-h.TakenParts != parts || full > 1 && bytes > h.WindowBytes || parts > uint64(h.WindowParts+2):
 		return fmt.Errorf("has %d parts of %d bytes; %d of %d were taken, and the window is %d of %d bytes", parts, bytes, h.TakenParts, h.Sent, h.WindowParts, h.WindowBytes)
 	case h.toldParts > h.TakenParts || h.toldBytes > h.TakenBytes:
 		return fmt.Errorf("told of %d parts of %d bytes when %d of %d were taken", h.toldParts, h.toldBytes, h.TakenParts, h.TakenBytes)

@@ -114,7 +114,7 @@ func (op *Part) admit(s *State, sess *Session, m *Message, h *Half) (inbox *Queu
 			with("part", strconv.FormatUint(h.Sent, 10))
 	case h.ended:
 		return nil, errorf(ErrNoStream, "no part can follow: this half of the stream has ended after %d", h.Sent).with("queue", m.queue.Name)
-	case !h.fits(n):
+	case !h.fits(n) && !op.small():
 		h.queue.counters.Refused++
 		return nil, errorf(ErrQueueFull, "%d parts of %d bytes wait for their receiver, whose window is %d parts of %d bytes; send this one again when it has taken some",
 			h.queue.count(), h.queue.bytes, h.WindowParts, h.WindowBytes).with("queue", h.queue.Name).with("limit", "window")
@@ -127,6 +127,12 @@ func (op *Part) admit(s *State, sess *Session, m *Message, h *Half) (inbox *Queu
 		return nil, errorf(ErrInvalid, "the stream has been accepted already; name its reply_to once").with("queue", m.queue.Name)
 	}
 	return s.freeInbox(sess, op.Inbox)
+}
+
+// small reports whether the part is one that comes once and carries nothing, so
+// that its sender need not wait for room: it accepts, or ends.
+func (op *Part) small() bool {
+	return op.Inbox != "" || op.End && len(op.Body)+len(op.Headers) == 0
 }
 
 // freeInbox finds a temporary queue of the session that can take a stream's parts.
