@@ -88,6 +88,9 @@ var (
 	ErrNoStream              error = &sentinel{"NO_STREAM", codes.FailedPrecondition, "no stream under way"}
 	ErrStreamNotAccepted     error = &sentinel{"STREAM_NOT_ACCEPTED", codes.FailedPrecondition, "stream not accepted"}
 	ErrStreamGap             error = &sentinel{"STREAM_GAP", codes.FailedPrecondition, "part out of order"}
+	ErrCallNotFound          error = &sentinel{"CALL_NOT_FOUND", codes.NotFound, "call not found"}
+	ErrCallNotYours          error = &sentinel{"CALL_NOT_YOURS", codes.PermissionDenied, "call is another principal's"}
+	ErrKeyReused             error = &sentinel{"KEY_REUSED", codes.FailedPrecondition, "key reused with another body"}
 )
 
 // Error is what a verb fails with: a refusal of the switch, which has a Reason,

@@ -298,12 +298,12 @@ func (r *receiver) execute(l *link, c *command) error {
 	case frames.VerbSend:
 		c.send.Session = l.session
 		fx, err := r.tx.Apply(&c.send)
-		if err == nil && fx.Duplicate {
+		if err == nil && (fx.Duplicate || fx.Joined) {
 			c.refused()
 		}
 		if err == nil && !c.quiet {
 			var id [40]byte
-			sent := frames.Sent{Duplicate: fx.Duplicate, Durability: uint32(durability(fx.Queue))}
+			sent := frames.Sent{Duplicate: fx.Duplicate, Durability: uint32(durability(fx.Queue)), Joined: fx.Joined}
 			if !fx.ID.IsZero() {
 				sent.MessageID = alias(fx.ID.Append(id[:0]))
 			}
@@ -366,6 +366,8 @@ func (s *Server) cold(tx *engine.Tx, id queue.SessionID, st *stream, c *command)
 		return frameVerb(tx, id, c.raw, &pb.ExtendRequest{}, frames.EventExtend, s.extend)
 	case frames.VerbCancel:
 		return frameVerb(tx, id, c.raw, &pb.CancelRequest{}, frames.EventCancel, s.cancel)
+	case frames.VerbJoin:
+		return frameVerb(tx, id, c.raw, &pb.JoinRequest{}, frames.EventJoin, s.join)
 	case frames.VerbLogout:
 		return frameVerb(tx, id, c.raw, &pb.LogoutRequest{}, frames.EventLogout,
 			func(tx *engine.Tx, id queue.SessionID, req *pb.LogoutRequest) (*pb.LogoutResponse, error) {

@@ -100,11 +100,13 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 			RequireConsumer: req.GetRequireConsumer(),
 			MaxAttempts:     int(req.GetMaxAttempts()),
 			Stream:          req.GetStream(),
+			Key:             req.GetKey(),
+			KeyTTL:          millis(req.GetKeyTtlMs()),
 		})
 		if err != nil {
 			return nil, err
 		}
-		return &pb.SendResponse{MessageId: fx.ID.String(), Duplicate: fx.Duplicate, Durability: durability(fx.Queue)}, nil
+		return &pb.SendResponse{MessageId: fx.ID.String(), Duplicate: fx.Duplicate, Durability: durability(fx.Queue), Joined: fx.Joined}, nil
 	})
 }
 
@@ -160,6 +162,10 @@ func (d *dataService) Reply(ctx context.Context, req *pb.ReplyRequest) (*pb.Repl
 		}
 		return &pb.ReplyResponse{}, nil
 	})
+}
+
+func (d *dataService) Join(ctx context.Context, req *pb.JoinRequest) (*pb.JoinResponse, error) {
+	return unary(ctx, d.s, req, d.s.join)
 }
 
 func (d *dataService) Cancel(ctx context.Context, req *pb.CancelRequest) (*pb.CancelResponse, error) {

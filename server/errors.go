@@ -71,6 +71,9 @@ var errorTable = []struct {
 	{queue.ErrNoStream, codes.FailedPrecondition, pb.Reason_REASON_NO_STREAM, 0},
 	{queue.ErrNotAccepted, codes.FailedPrecondition, pb.Reason_REASON_STREAM_NOT_ACCEPTED, 0},
 	{queue.ErrPartGap, codes.FailedPrecondition, pb.Reason_REASON_STREAM_GAP, 0},
+	{queue.ErrCallNotFound, codes.NotFound, pb.Reason_REASON_CALL_NOT_FOUND, 0},
+	{queue.ErrCallNotYours, codes.PermissionDenied, pb.Reason_REASON_CALL_NOT_YOURS, 0},
+	{queue.ErrKeyReused, codes.FailedPrecondition, pb.Reason_REASON_KEY_REUSED, 0},
 	{errProtocol, codes.FailedPrecondition, pb.Reason_REASON_PROTOCOL, 0},
 }
 

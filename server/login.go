@@ -58,8 +58,8 @@ func (s *Server) login(tx *engine.Tx, req *pb.LoginRequest, principal string) (q
 		MaxPayloadBytes: uint64(s.config.MaxPayload),
 		ServerVersion:   s.config.Version,
 	}
-	sess.Pending(func(m *queue.Message, name string, running bool) {
-		res.Pending = append(res.Pending, &pb.PendingRequest{CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo, Queue: name, Running: running})
+	sess.Pending(func(p queue.Pending) {
+		res.Pending = append(res.Pending, &pb.PendingRequest{CorrelationId: p.CorrelationID, ReplyTo: p.ReplyTo, Queue: p.Queue, Running: p.Running})
 	})
 	return id, res, nil
 }

@@ -78,6 +78,8 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 		RequireConsumer: m.RequireConsumer,
 		MaxAttempts:     int(m.MaxAttempts),
 		Stream:          m.Stream,
+		Key:             m.Key,
+		KeyTTL:          millis(m.KeyTTLMS),
 	}
 	if m.Create == nil {
 		return nil

@@ -46,6 +46,7 @@ func (p *poll) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		Part:          m.Part,
 		End:           m.End,
 		Stream:        m.Stream,
+		Key:           m.Key(),
 	}
 	if f := m.Failure; f != nil && f.Err != nil {
 		out.Failure = p.s.failure(f.Err)

@@ -110,6 +110,7 @@ func (st *stream) Deliver(now queue.Instant, d *queue.Delivery) bool {
 		Part:          m.Part,
 		End:           m.End,
 		Stream:        m.Stream,
+		Key:           m.Key(),
 	}
 	st.mu.Lock()
 	st.headers = st.headers[:0]

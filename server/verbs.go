@@ -115,7 +115,23 @@ func (s *Server) cancel(tx *engine.Tx, id queue.SessionID, req *pb.CancelRequest
 		queue.CancelUnknown:   pb.CancelState_CANCEL_STATE_UNKNOWN,
 		queue.CancelWithdrawn: pb.CancelState_CANCEL_STATE_WITHDRAWN,
 		queue.CancelRunning:   pb.CancelState_CANCEL_STATE_RUNNING,
+		queue.CancelLeft:      pb.CancelState_CANCEL_STATE_LEFT,
 	}[fx.Cancel]}, nil
+}
+
+func (s *Server) join(tx *engine.Tx, id queue.SessionID, req *pb.JoinRequest) (*pb.JoinResponse, error) {
+	op := &queue.Join{Session: id, Queue: req.GetQueue(), Key: req.GetKey(), ReplyTo: req.GetReplyTo(), CorrelationID: req.GetCorrelationId()}
+	if req.GetMessageId() != "" {
+		var err error
+		if op.ID, err = queue.ParseID(req.GetMessageId()); err != nil {
+			return nil, err
+		}
+	}
+	fx, err := tx.Apply(op)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.JoinResponse{MessageId: fx.ID.String(), Queue: fx.Queue.Name, Answered: fx.Answered}, nil
 }
 
 func (s *Server) logout(tx *engine.Tx, id queue.SessionID, _ *pb.LogoutRequest) (*pb.LogoutResponse, error) {

@@ -48,6 +48,7 @@ func (sh *shell) printReport(dir string, r *datadir.Report) error {
 		t.row("size", byteSize(uint64(r.Bytes)))
 		t.row("requests", fmt.Sprint(r.Requests))
 		t.row("sessions", fmt.Sprint(r.Sessions))
+		t.row("calls with keys", fmt.Sprint(r.Keyed))
 		t.row("tables", fmt.Sprint(r.Tables))
 		for _, p := range r.Problems {
 			t.row("problem", printable(p))

@@ -35,6 +35,7 @@ func (sh *shell) dumpCommand() *cli.Command {
 type dumped struct {
 	Queue   *datadir.Queue   `json:"queue,omitempty"`
 	Message *datadir.Message `json:"message,omitempty"`
+	Call    *datadir.Call    `json:"call,omitempty"`
 }
 
 func (sh *shell) dump(c *cli.Context) error {
@@ -54,11 +55,11 @@ func (sh *shell) dump(c *cli.Context) error {
 				sh.notice("%s", printable(err.Error()))
 			}
 			continue
-		case only != "" && (r.Queue != nil && r.Queue.Name != only || r.Message != nil && r.Message.Queue != only):
+		case only != "" && (r.Queue != nil && r.Queue.Name != only || r.Message != nil && r.Message.Queue != only || r.Call != nil && r.Call.Queue != only):
 			continue
 		}
 		seen = true
-		if err := sh.printDumped(dumped{r.Queue, r.Message}); err != nil {
+		if err := sh.printDumped(dumped(r)); err != nil {
 			return err
 		}
 	}
@@ -78,7 +79,10 @@ func (sh *shell) printDumped(d dumped) error {
 		return sh.json(d)
 	}
 	t := sh.table("")
-	if q := d.Queue; q != nil {
+	if k := d.Call; k != nil {
+		t.row("call", plain(k.Queue), k.MessageID, plain(k.Key), orElse(k.Answered, "answered", "not answered"), plain(k.Sender),
+			sh.size(uint64(len(k.Body))), excerpt(k.Body, uint64(len(k.Body)), orElse(sh.outTerm, sh.width, largestBody)))
+	} else if q := d.Queue; q != nil {
 		t.row("queue", plain(q.Name), orElse(sh.outTerm, plural(q.Messages, "message"), fmt.Sprint(q.Messages)), sh.size(uint64(q.Bytes)), q.Made.Local().Format(time.RFC3339))
 	} else {
 		m := d.Message

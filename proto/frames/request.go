@@ -25,6 +25,7 @@ const (
 	VerbReply       Verb = 13
 	VerbCancel      Verb = 14
 	VerbPart        Verb = 15
+	VerbJoin        Verb = 16
 )
 
 // ClientFrame is one frame of a client, its verb still encoded.
@@ -44,7 +45,7 @@ func (f *ClientFrame) unmarshal(b []byte) error {
 			number(&c, &f.Tag)
 		case c.number == 2:
 			c.flag(&f.Quiet)
-		case c.number >= VerbLogin && c.number <= VerbPart && c.kind == protowire.BytesType:
+		case c.number >= VerbLogin && c.number <= VerbJoin && c.kind == protowire.BytesType:
 			if f.Verb != c.number {
 				f.Verb, f.Raw = c.number, nil
 			}
@@ -87,7 +88,7 @@ func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []
 	b = appendLength(b, 1, sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size))
 	b = appendVarint(b, 1, tag)
 	b = appendFlag(b, 2, quiet)
-	return appendLength(b, verb, size)
+	return appendField(b, verb, size)
 }
 
 // Speak makes a quiet frame, which is what b begins with, one that is answered.
@@ -121,6 +122,8 @@ type Send struct {
 	RequireConsumer bool
 	MaxAttempts     uint32
 	Stream          bool
+	Key             string
+	KeyTTLMS        int64
 }
 
 // Unmarshal reads an encoded SendRequest into m. Headers keeps its memory.
@@ -155,6 +158,10 @@ func (m *Send) Unmarshal(b []byte) error {
 			number(&c, &m.MaxAttempts)
 		case 16:
 			c.flag(&m.Stream)
+		case 14:
+			c.text(&m.Key)
+		case 17:
+			number(&c, &m.KeyTTLMS)
 		}
 	}
 	m.Headers = unique(m.Headers)
@@ -165,7 +172,8 @@ func (m *Send) size() int {
 	return sizeBytes(2, len(m.Queue)) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) +
 		sizeBytes(5, len(m.CorrelationID)) + sizeBytes(6, len(m.ReplyTo)) + sizeVarint(7, uint64(m.TimeoutMS)) +
 		sizeBytes(8, len(m.Producer)) + sizeVarint(9, m.Sequence) + sizeMessage(10, m.Create) +
-		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts)) + sizeFlag(16, m.Stream)
+		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts)) + sizeBytes(14, len(m.Key)) +
+		sizeFlag(16, m.Stream) + sizeVarint(17, uint64(m.KeyTTLMS))
 }
 
 // Append appends a frame with m.
@@ -182,7 +190,9 @@ func (m *Send) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendMessage(b, 10, m.Create)
 	b = appendFlag(b, 11, m.RequireConsumer)
 	b = appendVarint(b, 12, uint64(m.MaxAttempts))
-	return appendFarFlag(b, 16, m.Stream)
+	b = appendText(b, 14, m.Key)
+	b = appendFarFlag(b, 16, m.Stream)
+	return appendFarVarint(b, 17, uint64(m.KeyTTLMS))
 }
 
 // Reply is ReplyRequest without its session.

@@ -30,6 +30,7 @@ const (
 	EventDrain         Event = 17
 	EventCancelled     Event = 18
 	EventPart          Event = 19
+	EventJoin          Event = 20
 	EventWindow        Event = 21
 )
 
@@ -96,11 +97,7 @@ func AppendProgress(b []byte, p Progress) []byte {
 func appendServerFrame(b []byte, tag uint64, event Event, size int) []byte {
 	b = appendLength(b, 1, sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size))
 	b = appendVarint(b, 1, tag)
-	if event > 15 {
-		b = protowire.AppendTag(b, event, protowire.BytesType)
-		return protowire.AppendVarint(b, uint64(size))
-	}
-	return appendLength(b, event, size)
+	return appendField(b, event, size)
 }
 
 // AppendEvent appends a frame with an event of the generated code.
@@ -128,6 +125,7 @@ type Delivery struct {
 	Part          uint64
 	End           bool
 	Stream        bool
+	Key           string
 }
 
 // Unmarshal reads an encoded Delivery into m. Headers keeps its memory.
@@ -168,6 +166,8 @@ func (m *Delivery) Unmarshal(b []byte) error {
 			c.flag(&m.End)
 		case 18:
 			c.flag(&m.Stream)
+		case 19:
+			c.text(&m.Key)
 		}
 	}
 	m.Headers = unique(m.Headers)
@@ -178,7 +178,8 @@ func (m *Delivery) size() int {
 	return sizeVarint(1, m.Consumer) + sizeVarint(2, m.Lease) + sizeBytes(3, len(m.MessageID)) + sizeBytes(4, len(m.Queue)) +
 		sizeBytes(5, len(m.Body)) + sizeHeaders(6, m.Headers) + sizeBytes(7, len(m.CorrelationID)) + sizeBytes(8, len(m.ReplyTo)) +
 		sizeVarint(9, uint64(m.Attempt)) + sizeVarint(10, uint64(m.TimeoutMS)) + sizeVarint(11, uint64(m.LeaseMS)) +
-		sizeVarint(12, uint64(m.AgeMS)) + sizeMessage(13, m.Failure) + sizeVarint(16, m.Part) + sizeFlag(17, m.End) + sizeFlag(18, m.Stream)
+		sizeVarint(12, uint64(m.AgeMS)) + sizeMessage(13, m.Failure) + sizeVarint(16, m.Part) + sizeFlag(17, m.End) + sizeFlag(18, m.Stream) +
+		sizeBytes(19, len(m.Key))
 }
 
 // AppendHead appends a frame with m up to its body, which has to follow: so it need
@@ -210,12 +211,13 @@ func (m *Delivery) appendFields(b []byte) []byte {
 	b = appendVarint(b, 11, uint64(m.LeaseMS))
 	b = appendVarint(b, 12, uint64(m.AgeMS))
 	b = appendMessage(b, 13, m.Failure)
-	if m.Part == 0 && !m.End && !m.Stream { // as most are
+	if m.Part == 0 && !m.End && !m.Stream && m.Key == "" { // as most are
 		return b
 	}
 	b = appendFarVarint(b, 16, m.Part)
 	b = appendFarFlag(b, 17, m.End)
-	return appendFarFlag(b, 18, m.Stream)
+	b = appendFarFlag(b, 18, m.Stream)
+	return appendFarText(b, 19, m.Key)
 }
 
 // Sent is SendResponse.
@@ -223,6 +225,7 @@ type Sent struct {
 	MessageID  string
 	Duplicate  bool
 	Durability uint32
+	Joined     bool
 }
 
 // Unmarshal reads an encoded SendResponse into m.
@@ -237,6 +240,8 @@ func (m *Sent) Unmarshal(b []byte) error {
 			c.flag(&m.Duplicate)
 		case 3:
 			number(&c, &m.Durability)
+		case 4:
+			c.flag(&m.Joined)
 		}
 	}
 	return c.err
@@ -245,8 +250,9 @@ func (m *Sent) Unmarshal(b []byte) error {
 // Append appends a frame with m, the answer to the frame of that tag.
 func (m *Sent) Append(b []byte, tag uint64) []byte {
 	durability := uint64(int32(m.Durability)) // an enum: what is negative takes ten bytes
-	b = appendServerFrame(b, tag, EventSend, sizeBytes(1, len(m.MessageID))+sizeFlag(2, m.Duplicate)+sizeVarint(3, durability))
+	b = appendServerFrame(b, tag, EventSend, sizeBytes(1, len(m.MessageID))+sizeFlag(2, m.Duplicate)+sizeVarint(3, durability)+sizeFlag(4, m.Joined))
 	b = appendText(b, 1, m.MessageID)
 	b = appendFlag(b, 2, m.Duplicate)
-	return appendVarint(b, 3, durability)
+	b = appendVarint(b, 3, durability)
+	return appendFlag(b, 4, m.Joined)
 }

@@ -42,7 +42,7 @@ func sendOf(m *pb.SendRequest) *Send {
 	return &Send{
 		Queue: m.Queue, Body: m.Body, Headers: headersOf(m.Headers), CorrelationID: m.CorrelationId, ReplyTo: m.ReplyTo,
 		TimeoutMS: m.TimeoutMs, Producer: m.Producer, Sequence: m.Sequence, Create: encoded(m.Create),
-		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream,
+		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream, Key: m.Key, KeyTTLMS: m.KeyTtlMs,
 	}
 }
 
@@ -50,7 +50,7 @@ func (m *Send) generated() (*pb.SendRequest, error) {
 	out := &pb.SendRequest{
 		Queue: m.Queue, Body: m.Body, Headers: headerMap(m.Headers), CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo,
 		TimeoutMs: m.TimeoutMS, Producer: m.Producer, Sequence: m.Sequence,
-		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream,
+		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream, Key: m.Key, KeyTtlMs: m.KeyTTLMS,
 	}
 	if m.Create == nil {
 		return out, nil
@@ -95,7 +95,7 @@ func deliveryOf(m *pb.Delivery) *Delivery {
 		Consumer: m.Consumer, Lease: m.Lease, MessageID: m.MessageId, Queue: m.Queue, Body: m.Body, Headers: headersOf(m.Headers),
 		CorrelationID: m.CorrelationId, ReplyTo: m.ReplyTo, Attempt: m.Attempt,
 		TimeoutMS: m.TimeoutMs, LeaseMS: m.LeaseMs, AgeMS: m.AgeMs, Failure: encoded(m.Failure),
-		Part: m.Part, End: m.End, Stream: m.Stream,
+		Part: m.Part, End: m.End, Stream: m.Stream, Key: m.Key,
 	}
 }
 
@@ -104,7 +104,7 @@ func (m *Delivery) generated() (*pb.Delivery, error) {
 		Consumer: m.Consumer, Lease: m.Lease, MessageId: m.MessageID, Queue: m.Queue, Body: m.Body, Headers: headerMap(m.Headers),
 		CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo, Attempt: m.Attempt,
 		TimeoutMs: m.TimeoutMS, LeaseMs: m.LeaseMS, AgeMs: m.AgeMS,
-		Part: m.Part, End: m.End, Stream: m.Stream,
+		Part: m.Part, End: m.End, Stream: m.Stream, Key: m.Key,
 	}
 	if m.Failure == nil {
 		return out, nil
@@ -114,9 +114,9 @@ func (m *Delivery) generated() (*pb.Delivery, error) {
 }
 
 func sentOf(m *pb.SendResponse) *Sent {
-	return &Sent{MessageID: m.MessageId, Duplicate: m.Duplicate, Durability: uint32(m.Durability)}
+	return &Sent{MessageID: m.MessageId, Duplicate: m.Duplicate, Durability: uint32(m.Durability), Joined: m.Joined}
 }
 
 func (m *Sent) generated() *pb.SendResponse {
-	return &pb.SendResponse{MessageId: m.MessageID, Duplicate: m.Duplicate, Durability: pb.Durability(m.Durability)}
+	return &pb.SendResponse{MessageId: m.MessageID, Duplicate: m.Duplicate, Durability: pb.Durability(m.Durability), Joined: m.Joined}
 }

@@ -225,8 +225,9 @@ func sizeTag(n protowire.Number) int {
 	return 2
 }
 
-// appendTag is protowire's for field numbers below 16, which all but two events
-// have. It gets inlined.
+// appendTag is protowire's for field numbers below 16, which all of the hot path
+// have. It gets inlined. What has higher ones is appended by appendField and those
+// with Far in their names.
 func appendTag(b []byte, n protowire.Number, kind protowire.Type) []byte {
 	return append(b, byte(n)<<3|byte(kind))
 }
@@ -276,6 +277,22 @@ func appendLength(b []byte, n protowire.Number, length int) []byte {
 		return append(b, byte(n)<<3|byte(protowire.BytesType), byte(length))
 	}
 	return protowire.AppendVarint(appendTag(b, n, protowire.BytesType), uint64(length))
+}
+
+// appendField is appendLength for any field number.
+func appendField(b []byte, n protowire.Number, length int) []byte {
+	if n < 16 {
+		return appendLength(b, n, length)
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(length))
+}
+
+// appendFarText is appendText for field numbers above 15.
+func appendFarText(b []byte, n protowire.Number, v string) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	return append(appendField(b, n, len(v)), v...)
 }
 
 // appendMessage appends an encoded message, also an empty one; nil is absent.

@@ -15,6 +15,7 @@ type Report struct {
 	Bytes    int `json:"bytes"`    // of the messages' bodies
 	Requests int `json:"requests"` // messages that somebody waited for in person
 	Sessions int `json:"sessions"`
+	Keyed    int `json:"keyed"` // calls with a key, running or answered
 	// Problems say what is wrong, in the order in which it was found. None: all is
 	// well.
 	Problems []string `json:"problems"`
@@ -37,5 +38,5 @@ func Check(dir string, progress func(done, total uint64)) (*Report, error) {
 		return nil, err
 	}
 	return &Report{Tables: r.Tables, Queues: r.Queues, Messages: r.Messages, Bytes: r.Bytes, Requests: r.Requests,
-		Sessions: r.Sessions, Problems: append([]string{}, r.Problems...)}, nil
+		Sessions: r.Sessions, Keyed: r.Keyed, Problems: append([]string{}, r.Problems...)}, nil
 }

@@ -49,15 +49,32 @@ type Message struct {
 	Body          []byte            `json:"body"`
 }
 
+// A Call is a call with an idempotency key as it is stored. While it is not
+// answered, its request is among the messages.
+type Call struct {
+	Queue     string            `json:"queue"`
+	Key       string            `json:"key"`
+	MessageID string            `json:"message_id"` // of the request
+	Principal string            `json:"principal,omitempty"`
+	Detached  bool              `json:"detached,omitempty"`
+	Answered  bool              `json:"answered"`
+	Expires   time.Time         `json:"expires,omitzero"` // when the reply is forgotten
+	Sender    string            `json:"sender,omitempty"` // the name of the session that answered
+	Failed    bool              `json:"failed,omitempty"` // the reply is a handler's failure
+	Headers   map[string]string `json:"headers,omitempty"`
+	Body      []byte            `json:"body,omitempty"` // of the reply
+}
+
 // A Record is one thing in a data directory: one of its fields is not nil.
 type Record struct {
 	Queue   *Queue
 	Message *Message
+	Call    *Call
 }
 
-// Dump reads a data directory: its queues by name, and then the messages, queue
-// by queue in their order. A record that can't be read is an error of its own,
-// and the others follow; a directory that can't be opened is the only one. What
+// Dump reads a data directory: its queues by name, then the messages, queue by
+// queue in their order, and the calls with keys. A record that can't be read is an
+// error of its own, and the others follow; a directory that can't be opened is the only one. What
 // an operator does not need, such as sessions, is left out.
 func Dump(dir string) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
@@ -102,6 +119,8 @@ func (d *dump) record(v any) bool {
 		d.attempts[v.Place] = v.Attempts
 	case *store.Message:
 		return d.tell() && d.yield(Record{Message: d.message(v)}, nil)
+	case *store.Keyed:
+		return d.tell() && d.yield(Record{Call: d.call(v)}, nil)
 	}
 	return true
 }
@@ -139,13 +158,31 @@ func (d *dump) message(m *store.Message) *Message {
 	if m.Expires != 0 {
 		out.Expires = time.Unix(0, m.Expires)
 	}
-	if len(m.Headers) > 0 {
-		out.Headers = make(map[string]string, len(m.Headers))
-		for _, h := range m.Headers {
-			out.Headers[h.Key] = h.Value
-		}
+	out.Headers = headers(m.Headers)
+	return out
+}
+
+func (d *dump) call(k *store.Keyed) *Call {
+	out := &Call{Key: k.Key, MessageID: d.id(k.Request).String(), Principal: k.Principal, Detached: k.Detached, Answered: k.Answered,
+		Sender: k.Sender, Failed: len(k.Failure) > 0, Headers: headers(k.Headers), Body: k.Body}
+	if q := d.queues[k.Queue]; q != nil {
+		out.Queue = q.Name
+	}
+	if k.Expires != 0 {
+		out.Expires = time.Unix(0, k.Expires)
 	}
 	return out
+}
+
+func headers(hs []store.Header) map[string]string {
+	if len(hs) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(hs))
+	for _, h := range hs {
+		m[h.Key] = h.Value
+	}
+	return m
 }
 
 // id is a message's name: its sequence, and the start of the switch in which it

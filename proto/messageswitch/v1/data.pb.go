@@ -97,6 +97,9 @@ const (
 	CancelState_CANCEL_STATE_RUNNING CancelState = 2
 	// It is not pending: answered, failed, or never sent.
 	CancelState_CANCEL_STATE_UNKNOWN CancelState = 3
+	// It is a call with a key that others wait for, or that is detached: it goes
+	// on, and its reply does not come here.
+	CancelState_CANCEL_STATE_LEFT CancelState = 4
 )
 
 // Enum value maps for CancelState.
@@ -106,12 +109,14 @@ var (
 		1: "CANCEL_STATE_WITHDRAWN",
 		2: "CANCEL_STATE_RUNNING",
 		3: "CANCEL_STATE_UNKNOWN",
+		4: "CANCEL_STATE_LEFT",
 	}
 	CancelState_value = map[string]int32{
 		"CANCEL_STATE_UNSPECIFIED": 0,
 		"CANCEL_STATE_WITHDRAWN":   1,
 		"CANCEL_STATE_RUNNING":     2,
 		"CANCEL_STATE_UNKNOWN":     3,
+		"CANCEL_STATE_LEFT":        4,
 	}
 )
 
@@ -842,7 +847,22 @@ type SendRequest struct {
 	// The request may be answered in parts, and may have parts itself; see Part.
 	// reply_to must be a temporary queue of the sender that is empty and has no other
 	// pending request: the inbox of this stream. False: one reply is all.
-	Stream        bool `protobuf:"varint,16,opt,name=stream,proto3" json:"stream,omitempty"`
+	Stream bool `protobuf:"varint,16,opt,name=stream,proto3" json:"stream,omitempty"`
+	// A key that makes the message a call of which there is one in the queue. The
+	// first Send with the key enqueues it. While it is queued or runs, and for
+	// key_ttl_ms after its reply, a further Send of the same key enqueues nothing,
+	// and joins it: its reply_to gets the same reply. A call that ends without a
+	// handler's reply (it expired, was cancelled or dead-lettered) frees its key.
+	// Without a reply_to nobody waits for it yet: the delivery says "tmp.detached",
+	// and Join gets the reply. Another body under a key that is known is
+	// FAILED_PRECONDITION with KEY_REUSED; another principal's key is
+	// PERMISSION_DENIED. At most 255 bytes, printable. Not with stream. Empty:
+	// no key.
+	Key string `protobuf:"bytes,14,opt,name=key,proto3" json:"key,omitempty"`
+	// How long the reply is kept for its key, in milliseconds from the reply; the
+	// first Send of the key decides. Zero means 600,000 (10 minutes); at least
+	// 1,000, at most 86,400,000 (a day). Needs a key.
+	KeyTtlMs      int64 `protobuf:"varint,17,opt,name=key_ttl_ms,json=keyTtlMs,proto3" json:"key_ttl_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -968,6 +988,20 @@ func (x *SendRequest) GetStream() bool {
 	return false
 }
 
+func (x *SendRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *SendRequest) GetKeyTtlMs() int64 {
+	if x != nil {
+		return x.KeyTtlMs
+	}
+	return 0
+}
+
 // SendResponse says that the message is in its queue.
 type SendResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -977,7 +1011,11 @@ type SendResponse struct {
 	// enqueued now, message_id is the first one's.
 	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	// The durability actually achieved.
-	Durability    Durability `protobuf:"varint,3,opt,name=durability,proto3,enum=messageswitch.v1.Durability" json:"durability,omitempty"`
+	Durability Durability `protobuf:"varint,3,opt,name=durability,proto3,enum=messageswitch.v1.Durability" json:"durability,omitempty"`
+	// True when the key was known: nothing was enqueued now, message_id is the
+	// call's, and its reply comes to this reply_to as well, or is on its way. With
+	// duplicate: this reply_to and correlation_id were waiting for it already.
+	Joined        bool `protobuf:"varint,4,opt,name=joined,proto3" json:"joined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1033,6 +1071,171 @@ func (x *SendResponse) GetDurability() Durability {
 	return Durability_DURABILITY_UNSPECIFIED
 }
 
+func (x *SendResponse) GetJoined() bool {
+	if x != nil {
+		return x.Joined
+	}
+	return false
+}
+
+// JoinRequest waits for the reply to a call with a key.
+type JoinRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session's token. Empty in a frame.
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// The call, by the message_id that Send has answered. Empty: by queue and key.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The call's queue. Left out with message_id.
+	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	// The call's key. Left out with message_id. A call that is not known is
+	// NOT_FOUND with CALL_NOT_FOUND, another principal's PERMISSION_DENIED with
+	// CALL_NOT_YOURS.
+	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// Where the reply is to come: a temporary queue of this session. Required.
+	ReplyTo string `protobuf:"bytes,5,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	// What the reply carries. Required; limits as in Send.
+	CorrelationId string `protobuf:"bytes,6,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinRequest) Reset() {
+	*x = JoinRequest{}
+	mi := &file_messageswitch_v1_data_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinRequest) ProtoMessage() {}
+
+func (x *JoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_data_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
+func (*JoinRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *JoinRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+// JoinResponse says that the reply will come, or is on its way.
+type JoinResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message id of the call.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The call's queue.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// True when the reply was there and is on its way; false while the call is
+	// queued or runs.
+	Answered      bool `protobuf:"varint,3,opt,name=answered,proto3" json:"answered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinResponse) Reset() {
+	*x = JoinResponse{}
+	mi := &file_messageswitch_v1_data_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinResponse) ProtoMessage() {}
+
+func (x *JoinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_data_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
+func (*JoinResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *JoinResponse) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *JoinResponse) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JoinResponse) GetAnswered() bool {
+	if x != nil {
+		return x.Answered
+	}
+	return false
+}
+
 // SubscribeRequest makes a consumer, changes its credit, or resumes it.
 type SubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1070,7 +1273,7 @@ type SubscribeRequest struct {
 
 func (x *SubscribeRequest) Reset() {
 	*x = SubscribeRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[11]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1285,7 @@ func (x *SubscribeRequest) String() string {
 func (*SubscribeRequest) ProtoMessage() {}
 
 func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[11]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1298,7 @@ func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{11}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SubscribeRequest) GetSession() string {
@@ -1174,7 +1377,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[12]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1389,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[12]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1402,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{12}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SubscribeResponse) GetConsumer() uint64 {
@@ -1229,7 +1432,7 @@ type UnsubscribeRequest struct {
 
 func (x *UnsubscribeRequest) Reset() {
 	*x = UnsubscribeRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[13]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1444,7 @@ func (x *UnsubscribeRequest) String() string {
 func (*UnsubscribeRequest) ProtoMessage() {}
 
 func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[13]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1457,7 @@ func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeRequest.ProtoReflect.Descriptor instead.
 func (*UnsubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{13}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UnsubscribeRequest) GetSession() string {
@@ -1280,7 +1483,7 @@ type UnsubscribeResponse struct {
 
 func (x *UnsubscribeResponse) Reset() {
 	*x = UnsubscribeResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[14]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1495,7 @@ func (x *UnsubscribeResponse) String() string {
 func (*UnsubscribeResponse) ProtoMessage() {}
 
 func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[14]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1508,7 @@ func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeResponse.ProtoReflect.Descriptor instead.
 func (*UnsubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{14}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{16}
 }
 
 // TransferRequest takes deliveries by long poll.
@@ -1335,7 +1538,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[15]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1550,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[15]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1563,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{15}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TransferRequest) GetSession() string {
@@ -1421,7 +1624,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[16]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1636,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[16]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1649,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{16}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TransferResponse) GetDeliveries() []*Delivery {
@@ -1502,14 +1705,18 @@ type Delivery struct {
 	// nothing else. The half of a request's holder ends with its reply at the latest.
 	End bool `protobuf:"varint,17,opt,name=end,proto3" json:"end,omitempty"`
 	// On a request: its caller takes the reply in parts, and may send some; see Part.
-	Stream        bool `protobuf:"varint,18,opt,name=stream,proto3" json:"stream,omitempty"`
+	Stream bool `protobuf:"varint,18,opt,name=stream,proto3" json:"stream,omitempty"`
+	// The key of a call that has one; empty otherwise. A handler may see a key
+	// again, with a higher attempt or after the key was freed: it is for the handler
+	// to recognise what it has done.
+	Key           string `protobuf:"bytes,19,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[17]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1728,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[17]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1741,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{17}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Delivery) GetConsumer() uint64 {
@@ -1649,6 +1856,13 @@ func (x *Delivery) GetStream() bool {
 	return false
 }
 
+func (x *Delivery) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 // AckRequest ends leases for good.
 type AckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1670,7 +1884,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[18]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1896,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[18]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1909,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{18}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AckRequest) GetSession() string {
@@ -1747,7 +1961,7 @@ type AckResponse struct {
 
 func (x *AckResponse) Reset() {
 	*x = AckResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[19]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1973,7 @@ func (x *AckResponse) String() string {
 func (*AckResponse) ProtoMessage() {}
 
 func (x *AckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[19]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1986,7 @@ func (x *AckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResponse.ProtoReflect.Descriptor instead.
 func (*AckResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{19}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AckResponse) GetAcked() uint64 {
@@ -1802,7 +2016,7 @@ type LeaseFailure struct {
 
 func (x *LeaseFailure) Reset() {
 	*x = LeaseFailure{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[20]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +2028,7 @@ func (x *LeaseFailure) String() string {
 func (*LeaseFailure) ProtoMessage() {}
 
 func (x *LeaseFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[20]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +2041,7 @@ func (x *LeaseFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseFailure.ProtoReflect.Descriptor instead.
 func (*LeaseFailure) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{20}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LeaseFailure) GetLease() uint64 {
@@ -1865,7 +2079,7 @@ type NackRequest struct {
 
 func (x *NackRequest) Reset() {
 	*x = NackRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[21]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +2091,7 @@ func (x *NackRequest) String() string {
 func (*NackRequest) ProtoMessage() {}
 
 func (x *NackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[21]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2104,7 @@ func (x *NackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NackRequest.ProtoReflect.Descriptor instead.
 func (*NackRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{21}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NackRequest) GetSession() string {
@@ -1941,7 +2155,7 @@ type NackResponse struct {
 
 func (x *NackResponse) Reset() {
 	*x = NackResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[22]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2167,7 @@ func (x *NackResponse) String() string {
 func (*NackResponse) ProtoMessage() {}
 
 func (x *NackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[22]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2180,7 @@ func (x *NackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NackResponse.ProtoReflect.Descriptor instead.
 func (*NackResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{22}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NackResponse) GetNacked() uint64 {
@@ -1999,7 +2213,7 @@ type ExtendRequest struct {
 
 func (x *ExtendRequest) Reset() {
 	*x = ExtendRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[23]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2225,7 @@ func (x *ExtendRequest) String() string {
 func (*ExtendRequest) ProtoMessage() {}
 
 func (x *ExtendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[23]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2238,7 @@ func (x *ExtendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendRequest.ProtoReflect.Descriptor instead.
 func (*ExtendRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{23}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExtendRequest) GetSession() string {
@@ -2064,7 +2278,7 @@ type ExtendResponse struct {
 
 func (x *ExtendResponse) Reset() {
 	*x = ExtendResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +2290,7 @@ func (x *ExtendResponse) String() string {
 func (*ExtendResponse) ProtoMessage() {}
 
 func (x *ExtendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +2303,7 @@ func (x *ExtendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExtendResponse.ProtoReflect.Descriptor instead.
 func (*ExtendResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{24}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExtendResponse) GetExtended() uint64 {
@@ -2132,7 +2346,7 @@ type ReplyRequest struct {
 
 func (x *ReplyRequest) Reset() {
 	*x = ReplyRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[25]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2358,7 @@ func (x *ReplyRequest) String() string {
 func (*ReplyRequest) ProtoMessage() {}
 
 func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[25]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2371,7 @@ func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplyRequest.ProtoReflect.Descriptor instead.
 func (*ReplyRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{25}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplyRequest) GetSession() string {
@@ -2206,7 +2420,7 @@ type ReplyResponse struct {
 
 func (x *ReplyResponse) Reset() {
 	*x = ReplyResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[26]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2432,7 @@ func (x *ReplyResponse) String() string {
 func (*ReplyResponse) ProtoMessage() {}
 
 func (x *ReplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[26]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2445,7 @@ func (x *ReplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplyResponse.ProtoReflect.Descriptor instead.
 func (*ReplyResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{26}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{28}
 }
 
 // CancelRequest ends the wait for a reply.
@@ -2249,7 +2463,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[27]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2475,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[27]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2488,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{27}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CancelRequest) GetSession() string {
@@ -2309,7 +2523,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[28]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2535,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[28]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2548,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{28}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CancelResponse) GetState() CancelState {
@@ -2378,7 +2592,7 @@ type PartRequest struct {
 
 func (x *PartRequest) Reset() {
 	*x = PartRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2604,7 @@ func (x *PartRequest) String() string {
 func (*PartRequest) ProtoMessage() {}
 
 func (x *PartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[29]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2617,7 @@ func (x *PartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartRequest.ProtoReflect.Descriptor instead.
 func (*PartRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{29}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PartRequest) GetSession() string {
@@ -2494,7 +2708,7 @@ type PartResponse struct {
 
 func (x *PartResponse) Reset() {
 	*x = PartResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2720,7 @@ func (x *PartResponse) String() string {
 func (*PartResponse) ProtoMessage() {}
 
 func (x *PartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[30]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2733,7 @@ func (x *PartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartResponse.ProtoReflect.Descriptor instead.
 func (*PartResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{30}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PartResponse) GetPart() uint64 {
@@ -2571,7 +2785,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2583,7 +2797,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[31]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2596,7 +2810,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{31}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AttachRequest) GetFrames() []*ClientFrame {
@@ -2639,6 +2853,7 @@ type ClientFrame struct {
 	//	*ClientFrame_Reply
 	//	*ClientFrame_Cancel
 	//	*ClientFrame_Part
+	//	*ClientFrame_Join
 	Verb          isClientFrame_Verb `protobuf_oneof:"verb"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2646,7 +2861,7 @@ type ClientFrame struct {
 
 func (x *ClientFrame) Reset() {
 	*x = ClientFrame{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2873,7 @@ func (x *ClientFrame) String() string {
 func (*ClientFrame) ProtoMessage() {}
 
 func (x *ClientFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[32]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2886,7 @@ func (x *ClientFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientFrame.ProtoReflect.Descriptor instead.
 func (*ClientFrame) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{32}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ClientFrame) GetTag() uint64 {
@@ -2812,6 +3027,15 @@ func (x *ClientFrame) GetPart() *PartRequest {
 	return nil
 }
 
+func (x *ClientFrame) GetJoin() *JoinRequest {
+	if x != nil {
+		if x, ok := x.Verb.(*ClientFrame_Join); ok {
+			return x.Join
+		}
+	}
+	return nil
+}
+
 type isClientFrame_Verb interface {
 	isClientFrame_Verb()
 }
@@ -2881,6 +3105,11 @@ type ClientFrame_Part struct {
 	Part *PartRequest `protobuf:"bytes,15,opt,name=part,proto3,oneof"`
 }
 
+type ClientFrame_Join struct {
+	// See DataService.Join.
+	Join *JoinRequest `protobuf:"bytes,16,opt,name=join,proto3,oneof"`
+}
+
 func (*ClientFrame_Login) isClientFrame_Verb() {}
 
 func (*ClientFrame_Logout) isClientFrame_Verb() {}
@@ -2907,6 +3136,8 @@ func (*ClientFrame_Cancel) isClientFrame_Verb() {}
 
 func (*ClientFrame_Part) isClientFrame_Verb() {}
 
+func (*ClientFrame_Join) isClientFrame_Verb() {}
+
 // AttachResponse is one stream message of the switch: any number of frames.
 type AttachResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2923,7 +3154,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2935,7 +3166,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[33]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2948,7 +3179,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{33}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AttachResponse) GetFrames() []*ServerFrame {
@@ -3000,6 +3231,7 @@ type ServerFrame struct {
 	//	*ServerFrame_Cancelled
 	//	*ServerFrame_Part
 	//	*ServerFrame_Window
+	//	*ServerFrame_Join
 	Event         isServerFrame_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3007,7 +3239,7 @@ type ServerFrame struct {
 
 func (x *ServerFrame) Reset() {
 	*x = ServerFrame{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3251,7 @@ func (x *ServerFrame) String() string {
 func (*ServerFrame) ProtoMessage() {}
 
 func (x *ServerFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[34]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3264,7 @@ func (x *ServerFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerFrame.ProtoReflect.Descriptor instead.
 func (*ServerFrame) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{34}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ServerFrame) GetTag() uint64 {
@@ -3220,6 +3452,15 @@ func (x *ServerFrame) GetWindow() *Window {
 	return nil
 }
 
+func (x *ServerFrame) GetJoin() *JoinResponse {
+	if x != nil {
+		if x, ok := x.Event.(*ServerFrame_Join); ok {
+			return x.Join
+		}
+	}
+	return nil
+}
+
 type isServerFrame_Event interface {
 	isServerFrame_Event()
 }
@@ -3319,6 +3560,11 @@ type ServerFrame_Window struct {
 	Window *Window `protobuf:"bytes,21,opt,name=window,proto3,oneof"`
 }
 
+type ServerFrame_Join struct {
+	// The answer to Join.
+	Join *JoinResponse `protobuf:"bytes,20,opt,name=join,proto3,oneof"`
+}
+
 func (*ServerFrame_Delivery) isServerFrame_Event() {}
 
 func (*ServerFrame_Failure) isServerFrame_Event() {}
@@ -3357,6 +3603,8 @@ func (*ServerFrame_Part) isServerFrame_Event() {}
 
 func (*ServerFrame_Window) isServerFrame_Event() {}
 
+func (*ServerFrame_Join) isServerFrame_Event() {}
+
 // ConsumerEnded says that a consumer gets no further deliveries.
 type ConsumerEnded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3370,7 +3618,7 @@ type ConsumerEnded struct {
 
 func (x *ConsumerEnded) Reset() {
 	*x = ConsumerEnded{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3382,7 +3630,7 @@ func (x *ConsumerEnded) String() string {
 func (*ConsumerEnded) ProtoMessage() {}
 
 func (x *ConsumerEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[35]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3395,7 +3643,7 @@ func (x *ConsumerEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumerEnded.ProtoReflect.Descriptor instead.
 func (*ConsumerEnded) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{35}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ConsumerEnded) GetConsumer() uint64 {
@@ -3427,7 +3675,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[36]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3687,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[36]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3700,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{36}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Cancelled) GetConsumer() uint64 {
@@ -3490,7 +3738,7 @@ type Window struct {
 
 func (x *Window) Reset() {
 	*x = Window{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[37]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3750,7 @@ func (x *Window) String() string {
 func (*Window) ProtoMessage() {}
 
 func (x *Window) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[37]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3763,7 @@ func (x *Window) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Window.ProtoReflect.Descriptor instead.
 func (*Window) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{37}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Window) GetLease() uint64 {
@@ -3565,7 +3813,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_messageswitch_v1_data_proto_msgTypes[38]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3825,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_data_proto_msgTypes[38]
+	mi := &file_messageswitch_v1_data_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3838,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{38}
+	return file_messageswitch_v1_data_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Drain) GetBoundMs() int64 {
@@ -3648,7 +3896,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\"-\n" +
 	"\x0fDestroyResponse\x12\x1a\n" +
-	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\x9c\x04\n" +
+	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\xc6\x04\n" +
 	"\vSendRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
@@ -3664,17 +3912,34 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	" \x01(\v2\x1e.messageswitch.v1.QueueOptionsR\x06create\x12)\n" +
 	"\x10require_consumer\x18\v \x01(\bR\x0frequireConsumer\x12!\n" +
 	"\fmax_attempts\x18\f \x01(\rR\vmaxAttempts\x12\x16\n" +
-	"\x06stream\x18\x10 \x01(\bR\x06stream\x1a:\n" +
+	"\x06stream\x18\x10 \x01(\bR\x06stream\x12\x10\n" +
+	"\x03key\x18\x0e \x01(\tR\x03key\x12\x1c\n" +
+	"\n" +
+	"key_ttl_ms\x18\x11 \x01(\x03R\bkeyTtlMs\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\r\x10\x0eJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x89\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\r\x10\x0eJ\x04\b\x0f\x10\x10\"\xa1\x01\n" +
 	"\fSendResponse\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x1c\n" +
 	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12<\n" +
 	"\n" +
 	"durability\x18\x03 \x01(\x0e2\x1c.messageswitch.v1.DurabilityR\n" +
-	"durability\"\xc6\x02\n" +
+	"durability\x12\x16\n" +
+	"\x06joined\x18\x04 \x01(\bR\x06joined\"\xb0\x01\n" +
+	"\vJoinRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\tR\x03key\x12\x19\n" +
+	"\breply_to\x18\x05 \x01(\tR\areplyTo\x12%\n" +
+	"\x0ecorrelation_id\x18\x06 \x01(\tR\rcorrelationId\"_\n" +
+	"\fJoinResponse\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x1a\n" +
+	"\banswered\x18\x03 \x01(\bR\banswered\"\xc6\x02\n" +
 	"\x10SubscribeRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x16\n" +
@@ -3705,7 +3970,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1a.messageswitch.v1.DeliveryR\n" +
 	"deliveries\x12\x1c\n" +
-	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\xb0\x04\n" +
+	"\tcancelled\x18\x02 \x03(\x04R\tcancelled\"\xc2\x04\n" +
 	"\bDelivery\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12\x1d\n" +
@@ -3725,7 +3990,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\afailure\x18\r \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x12\x12\n" +
 	"\x04part\x18\x10 \x01(\x04R\x04part\x12\x10\n" +
 	"\x03end\x18\x11 \x01(\bR\x03end\x12\x16\n" +
-	"\x06stream\x18\x12 \x01(\bR\x06stream\x1a:\n" +
+	"\x06stream\x18\x12 \x01(\bR\x06stream\x12\x10\n" +
+	"\x03key\x18\x13 \x01(\tR\x03key\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x88\x01\n" +
@@ -3796,7 +4062,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\fwindow_parts\x18\x05 \x01(\x04R\vwindowParts\"q\n" +
 	"\rAttachRequest\x125\n" +
 	"\x06frames\x18\x01 \x03(\v2\x1d.messageswitch.v1.ClientFrameR\x06frames\x12)\n" +
-	"\x10answers_received\x18\x02 \x01(\x04R\x0fanswersReceived\"\xb6\x06\n" +
+	"\x10answers_received\x18\x02 \x01(\x04R\x0fanswersReceived\"\xeb\x06\n" +
 	"\vClientFrame\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x12\x14\n" +
 	"\x05quiet\x18\x02 \x01(\bR\x05quiet\x126\n" +
@@ -3813,12 +4079,13 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x06extend\x18\f \x01(\v2\x1f.messageswitch.v1.ExtendRequestH\x00R\x06extend\x126\n" +
 	"\x05reply\x18\r \x01(\v2\x1e.messageswitch.v1.ReplyRequestH\x00R\x05reply\x129\n" +
 	"\x06cancel\x18\x0e \x01(\v2\x1f.messageswitch.v1.CancelRequestH\x00R\x06cancel\x123\n" +
-	"\x04part\x18\x0f \x01(\v2\x1d.messageswitch.v1.PartRequestH\x00R\x04partB\x06\n" +
+	"\x04part\x18\x0f \x01(\v2\x1d.messageswitch.v1.PartRequestH\x00R\x04part\x123\n" +
+	"\x04join\x18\x10 \x01(\v2\x1d.messageswitch.v1.JoinRequestH\x00R\x04joinB\x06\n" +
 	"\x04verb\"\x84\x01\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06frames\x18\x01 \x03(\v2\x1d.messageswitch.v1.ServerFrameR\x06frames\x12\x18\n" +
 	"\aapplied\x18\x02 \x01(\x04R\aapplied\x12!\n" +
-	"\fanswers_sent\x18\x03 \x01(\x04R\vanswersSent\"\x8b\t\n" +
+	"\fanswers_sent\x18\x03 \x01(\x04R\vanswersSent\"\xc1\t\n" +
 	"\vServerFrame\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\x04R\x03tag\x128\n" +
 	"\bdelivery\x18\x02 \x01(\v2\x1a.messageswitch.v1.DeliveryH\x00R\bdelivery\x125\n" +
@@ -3840,7 +4107,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x05drain\x18\x11 \x01(\v2\x17.messageswitch.v1.DrainH\x00R\x05drain\x12;\n" +
 	"\tcancelled\x18\x12 \x01(\v2\x1b.messageswitch.v1.CancelledH\x00R\tcancelled\x124\n" +
 	"\x04part\x18\x13 \x01(\v2\x1e.messageswitch.v1.PartResponseH\x00R\x04part\x122\n" +
-	"\x06window\x18\x15 \x01(\v2\x18.messageswitch.v1.WindowH\x00R\x06windowB\a\n" +
+	"\x06window\x18\x15 \x01(\v2\x18.messageswitch.v1.WindowH\x00R\x06window\x124\n" +
+	"\x04join\x18\x14 \x01(\v2\x1e.messageswitch.v1.JoinResponseH\x00R\x04joinB\a\n" +
 	"\x05event\"`\n" +
 	"\rConsumerEnded\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\x04R\bconsumer\x123\n" +
@@ -3860,12 +4128,13 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x15NACK_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fNACK_KIND_RETRY\x10\x01\x12\x15\n" +
 	"\x11NACK_KIND_RELEASE\x10\x02\x12\x14\n" +
-	"\x10NACK_KIND_REJECT\x10\x03*{\n" +
+	"\x10NACK_KIND_REJECT\x10\x03*\x92\x01\n" +
 	"\vCancelState\x12\x1c\n" +
 	"\x18CANCEL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16CANCEL_STATE_WITHDRAWN\x10\x01\x12\x18\n" +
 	"\x14CANCEL_STATE_RUNNING\x10\x02\x12\x18\n" +
-	"\x14CANCEL_STATE_UNKNOWN\x10\x032\x94\t\n" +
+	"\x14CANCEL_STATE_UNKNOWN\x10\x03\x12\x15\n" +
+	"\x11CANCEL_STATE_LEFT\x10\x042\xdb\t\n" +
 	"\vDataService\x12H\n" +
 	"\x05Login\x12\x1e.messageswitch.v1.LoginRequest\x1a\x1f.messageswitch.v1.LoginResponse\x12K\n" +
 	"\x06Logout\x12\x1f.messageswitch.v1.LogoutRequest\x1a .messageswitch.v1.LogoutResponse\x12K\n" +
@@ -3880,7 +4149,8 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x06Extend\x12\x1f.messageswitch.v1.ExtendRequest\x1a .messageswitch.v1.ExtendResponse\x12H\n" +
 	"\x05Reply\x12\x1e.messageswitch.v1.ReplyRequest\x1a\x1f.messageswitch.v1.ReplyResponse\x12K\n" +
 	"\x06Cancel\x12\x1f.messageswitch.v1.CancelRequest\x1a .messageswitch.v1.CancelResponse\x12E\n" +
-	"\x04Part\x12\x1d.messageswitch.v1.PartRequest\x1a\x1e.messageswitch.v1.PartResponse\x12O\n" +
+	"\x04Part\x12\x1d.messageswitch.v1.PartRequest\x1a\x1e.messageswitch.v1.PartResponse\x12E\n" +
+	"\x04Join\x12\x1d.messageswitch.v1.JoinRequest\x1a\x1e.messageswitch.v1.JoinResponse\x12O\n" +
 	"\x06Attach\x12\x1f.messageswitch.v1.AttachRequest\x1a .messageswitch.v1.AttachResponse(\x010\x01BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
@@ -3896,7 +4166,7 @@ func file_messageswitch_v1_data_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_data_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_messageswitch_v1_data_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_messageswitch_v1_data_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_messageswitch_v1_data_proto_goTypes = []any{
 	(NackKind)(0),               // 0: messageswitch.v1.NackKind
 	(CancelState)(0),            // 1: messageswitch.v1.CancelState
@@ -3911,134 +4181,140 @@ var file_messageswitch_v1_data_proto_goTypes = []any{
 	(*DestroyResponse)(nil),     // 10: messageswitch.v1.DestroyResponse
 	(*SendRequest)(nil),         // 11: messageswitch.v1.SendRequest
 	(*SendResponse)(nil),        // 12: messageswitch.v1.SendResponse
-	(*SubscribeRequest)(nil),    // 13: messageswitch.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),   // 14: messageswitch.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),  // 15: messageswitch.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil), // 16: messageswitch.v1.UnsubscribeResponse
-	(*TransferRequest)(nil),     // 17: messageswitch.v1.TransferRequest
-	(*TransferResponse)(nil),    // 18: messageswitch.v1.TransferResponse
-	(*Delivery)(nil),            // 19: messageswitch.v1.Delivery
-	(*AckRequest)(nil),          // 20: messageswitch.v1.AckRequest
-	(*AckResponse)(nil),         // 21: messageswitch.v1.AckResponse
-	(*LeaseFailure)(nil),        // 22: messageswitch.v1.LeaseFailure
-	(*NackRequest)(nil),         // 23: messageswitch.v1.NackRequest
-	(*NackResponse)(nil),        // 24: messageswitch.v1.NackResponse
-	(*ExtendRequest)(nil),       // 25: messageswitch.v1.ExtendRequest
-	(*ExtendResponse)(nil),      // 26: messageswitch.v1.ExtendResponse
-	(*ReplyRequest)(nil),        // 27: messageswitch.v1.ReplyRequest
-	(*ReplyResponse)(nil),       // 28: messageswitch.v1.ReplyResponse
-	(*CancelRequest)(nil),       // 29: messageswitch.v1.CancelRequest
-	(*CancelResponse)(nil),      // 30: messageswitch.v1.CancelResponse
-	(*PartRequest)(nil),         // 31: messageswitch.v1.PartRequest
-	(*PartResponse)(nil),        // 32: messageswitch.v1.PartResponse
-	(*AttachRequest)(nil),       // 33: messageswitch.v1.AttachRequest
-	(*ClientFrame)(nil),         // 34: messageswitch.v1.ClientFrame
-	(*AttachResponse)(nil),      // 35: messageswitch.v1.AttachResponse
-	(*ServerFrame)(nil),         // 36: messageswitch.v1.ServerFrame
-	(*ConsumerEnded)(nil),       // 37: messageswitch.v1.ConsumerEnded
-	(*Cancelled)(nil),           // 38: messageswitch.v1.Cancelled
-	(*Window)(nil),              // 39: messageswitch.v1.Window
-	(*Drain)(nil),               // 40: messageswitch.v1.Drain
-	nil,                         // 41: messageswitch.v1.SendRequest.HeadersEntry
-	nil,                         // 42: messageswitch.v1.Delivery.HeadersEntry
-	nil,                         // 43: messageswitch.v1.ReplyRequest.HeadersEntry
-	nil,                         // 44: messageswitch.v1.PartRequest.HeadersEntry
-	(*QueueOptions)(nil),        // 45: messageswitch.v1.QueueOptions
-	(Durability)(0),             // 46: messageswitch.v1.Durability
-	(*ServiceInfo)(nil),         // 47: messageswitch.v1.ServiceInfo
-	(*Failure)(nil),             // 48: messageswitch.v1.Failure
+	(*JoinRequest)(nil),         // 13: messageswitch.v1.JoinRequest
+	(*JoinResponse)(nil),        // 14: messageswitch.v1.JoinResponse
+	(*SubscribeRequest)(nil),    // 15: messageswitch.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),   // 16: messageswitch.v1.SubscribeResponse
+	(*UnsubscribeRequest)(nil),  // 17: messageswitch.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil), // 18: messageswitch.v1.UnsubscribeResponse
+	(*TransferRequest)(nil),     // 19: messageswitch.v1.TransferRequest
+	(*TransferResponse)(nil),    // 20: messageswitch.v1.TransferResponse
+	(*Delivery)(nil),            // 21: messageswitch.v1.Delivery
+	(*AckRequest)(nil),          // 22: messageswitch.v1.AckRequest
+	(*AckResponse)(nil),         // 23: messageswitch.v1.AckResponse
+	(*LeaseFailure)(nil),        // 24: messageswitch.v1.LeaseFailure
+	(*NackRequest)(nil),         // 25: messageswitch.v1.NackRequest
+	(*NackResponse)(nil),        // 26: messageswitch.v1.NackResponse
+	(*ExtendRequest)(nil),       // 27: messageswitch.v1.ExtendRequest
+	(*ExtendResponse)(nil),      // 28: messageswitch.v1.ExtendResponse
+	(*ReplyRequest)(nil),        // 29: messageswitch.v1.ReplyRequest
+	(*ReplyResponse)(nil),       // 30: messageswitch.v1.ReplyResponse
+	(*CancelRequest)(nil),       // 31: messageswitch.v1.CancelRequest
+	(*CancelResponse)(nil),      // 32: messageswitch.v1.CancelResponse
+	(*PartRequest)(nil),         // 33: messageswitch.v1.PartRequest
+	(*PartResponse)(nil),        // 34: messageswitch.v1.PartResponse
+	(*AttachRequest)(nil),       // 35: messageswitch.v1.AttachRequest
+	(*ClientFrame)(nil),         // 36: messageswitch.v1.ClientFrame
+	(*AttachResponse)(nil),      // 37: messageswitch.v1.AttachResponse
+	(*ServerFrame)(nil),         // 38: messageswitch.v1.ServerFrame
+	(*ConsumerEnded)(nil),       // 39: messageswitch.v1.ConsumerEnded
+	(*Cancelled)(nil),           // 40: messageswitch.v1.Cancelled
+	(*Window)(nil),              // 41: messageswitch.v1.Window
+	(*Drain)(nil),               // 42: messageswitch.v1.Drain
+	nil,                         // 43: messageswitch.v1.SendRequest.HeadersEntry
+	nil,                         // 44: messageswitch.v1.Delivery.HeadersEntry
+	nil,                         // 45: messageswitch.v1.ReplyRequest.HeadersEntry
+	nil,                         // 46: messageswitch.v1.PartRequest.HeadersEntry
+	(*QueueOptions)(nil),        // 47: messageswitch.v1.QueueOptions
+	(Durability)(0),             // 48: messageswitch.v1.Durability
+	(*ServiceInfo)(nil),         // 49: messageswitch.v1.ServiceInfo
+	(*Failure)(nil),             // 50: messageswitch.v1.Failure
 }
 var file_messageswitch_v1_data_proto_depIdxs = []int32{
 	4,  // 0: messageswitch.v1.LoginResponse.pending:type_name -> messageswitch.v1.PendingRequest
-	45, // 1: messageswitch.v1.CreateRequest.options:type_name -> messageswitch.v1.QueueOptions
-	45, // 2: messageswitch.v1.CreateResponse.options:type_name -> messageswitch.v1.QueueOptions
-	41, // 3: messageswitch.v1.SendRequest.headers:type_name -> messageswitch.v1.SendRequest.HeadersEntry
-	45, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
-	46, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
-	45, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
-	47, // 7: messageswitch.v1.SubscribeRequest.service:type_name -> messageswitch.v1.ServiceInfo
-	19, // 8: messageswitch.v1.TransferResponse.deliveries:type_name -> messageswitch.v1.Delivery
-	42, // 9: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
-	48, // 10: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
-	22, // 11: messageswitch.v1.AckResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	48, // 12: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
+	47, // 1: messageswitch.v1.CreateRequest.options:type_name -> messageswitch.v1.QueueOptions
+	47, // 2: messageswitch.v1.CreateResponse.options:type_name -> messageswitch.v1.QueueOptions
+	43, // 3: messageswitch.v1.SendRequest.headers:type_name -> messageswitch.v1.SendRequest.HeadersEntry
+	47, // 4: messageswitch.v1.SendRequest.create:type_name -> messageswitch.v1.QueueOptions
+	48, // 5: messageswitch.v1.SendResponse.durability:type_name -> messageswitch.v1.Durability
+	47, // 6: messageswitch.v1.SubscribeRequest.create:type_name -> messageswitch.v1.QueueOptions
+	49, // 7: messageswitch.v1.SubscribeRequest.service:type_name -> messageswitch.v1.ServiceInfo
+	21, // 8: messageswitch.v1.TransferResponse.deliveries:type_name -> messageswitch.v1.Delivery
+	44, // 9: messageswitch.v1.Delivery.headers:type_name -> messageswitch.v1.Delivery.HeadersEntry
+	50, // 10: messageswitch.v1.Delivery.failure:type_name -> messageswitch.v1.Failure
+	24, // 11: messageswitch.v1.AckResponse.failures:type_name -> messageswitch.v1.LeaseFailure
+	50, // 12: messageswitch.v1.LeaseFailure.failure:type_name -> messageswitch.v1.Failure
 	0,  // 13: messageswitch.v1.NackRequest.kind:type_name -> messageswitch.v1.NackKind
-	22, // 14: messageswitch.v1.NackResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	22, // 15: messageswitch.v1.ExtendResponse.failures:type_name -> messageswitch.v1.LeaseFailure
-	43, // 16: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
-	48, // 17: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
+	24, // 14: messageswitch.v1.NackResponse.failures:type_name -> messageswitch.v1.LeaseFailure
+	24, // 15: messageswitch.v1.ExtendResponse.failures:type_name -> messageswitch.v1.LeaseFailure
+	45, // 16: messageswitch.v1.ReplyRequest.headers:type_name -> messageswitch.v1.ReplyRequest.HeadersEntry
+	50, // 17: messageswitch.v1.ReplyRequest.failure:type_name -> messageswitch.v1.Failure
 	1,  // 18: messageswitch.v1.CancelResponse.state:type_name -> messageswitch.v1.CancelState
-	44, // 19: messageswitch.v1.PartRequest.headers:type_name -> messageswitch.v1.PartRequest.HeadersEntry
-	34, // 20: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
+	46, // 19: messageswitch.v1.PartRequest.headers:type_name -> messageswitch.v1.PartRequest.HeadersEntry
+	36, // 20: messageswitch.v1.AttachRequest.frames:type_name -> messageswitch.v1.ClientFrame
 	2,  // 21: messageswitch.v1.ClientFrame.login:type_name -> messageswitch.v1.LoginRequest
 	5,  // 22: messageswitch.v1.ClientFrame.logout:type_name -> messageswitch.v1.LogoutRequest
 	7,  // 23: messageswitch.v1.ClientFrame.create:type_name -> messageswitch.v1.CreateRequest
 	9,  // 24: messageswitch.v1.ClientFrame.destroy:type_name -> messageswitch.v1.DestroyRequest
 	11, // 25: messageswitch.v1.ClientFrame.send:type_name -> messageswitch.v1.SendRequest
-	13, // 26: messageswitch.v1.ClientFrame.subscribe:type_name -> messageswitch.v1.SubscribeRequest
-	15, // 27: messageswitch.v1.ClientFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeRequest
-	20, // 28: messageswitch.v1.ClientFrame.ack:type_name -> messageswitch.v1.AckRequest
-	23, // 29: messageswitch.v1.ClientFrame.nack:type_name -> messageswitch.v1.NackRequest
-	25, // 30: messageswitch.v1.ClientFrame.extend:type_name -> messageswitch.v1.ExtendRequest
-	27, // 31: messageswitch.v1.ClientFrame.reply:type_name -> messageswitch.v1.ReplyRequest
-	29, // 32: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
-	31, // 33: messageswitch.v1.ClientFrame.part:type_name -> messageswitch.v1.PartRequest
-	36, // 34: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
-	19, // 35: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
-	48, // 36: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
-	3,  // 37: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
-	6,  // 38: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
-	8,  // 39: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
-	10, // 40: messageswitch.v1.ServerFrame.destroy:type_name -> messageswitch.v1.DestroyResponse
-	12, // 41: messageswitch.v1.ServerFrame.send:type_name -> messageswitch.v1.SendResponse
-	14, // 42: messageswitch.v1.ServerFrame.subscribe:type_name -> messageswitch.v1.SubscribeResponse
-	16, // 43: messageswitch.v1.ServerFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeResponse
-	21, // 44: messageswitch.v1.ServerFrame.ack:type_name -> messageswitch.v1.AckResponse
-	24, // 45: messageswitch.v1.ServerFrame.nack:type_name -> messageswitch.v1.NackResponse
-	26, // 46: messageswitch.v1.ServerFrame.extend:type_name -> messageswitch.v1.ExtendResponse
-	28, // 47: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
-	30, // 48: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
-	37, // 49: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
-	40, // 50: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
-	38, // 51: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
-	32, // 52: messageswitch.v1.ServerFrame.part:type_name -> messageswitch.v1.PartResponse
-	39, // 53: messageswitch.v1.ServerFrame.window:type_name -> messageswitch.v1.Window
-	48, // 54: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
-	2,  // 55: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
-	5,  // 56: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
-	7,  // 57: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
-	9,  // 58: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
-	11, // 59: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
-	13, // 60: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
-	15, // 61: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
-	17, // 62: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
-	20, // 63: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
-	23, // 64: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
-	25, // 65: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
-	27, // 66: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
-	29, // 67: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
-	31, // 68: messageswitch.v1.DataService.Part:input_type -> messageswitch.v1.PartRequest
-	33, // 69: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
-	3,  // 70: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
-	6,  // 71: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
-	8,  // 72: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
-	10, // 73: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
-	12, // 74: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
-	14, // 75: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
-	16, // 76: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
-	18, // 77: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
-	21, // 78: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
-	24, // 79: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
-	26, // 80: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
-	28, // 81: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
-	30, // 82: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
-	32, // 83: messageswitch.v1.DataService.Part:output_type -> messageswitch.v1.PartResponse
-	35, // 84: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
-	70, // [70:85] is the sub-list for method output_type
-	55, // [55:70] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	15, // 26: messageswitch.v1.ClientFrame.subscribe:type_name -> messageswitch.v1.SubscribeRequest
+	17, // 27: messageswitch.v1.ClientFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeRequest
+	22, // 28: messageswitch.v1.ClientFrame.ack:type_name -> messageswitch.v1.AckRequest
+	25, // 29: messageswitch.v1.ClientFrame.nack:type_name -> messageswitch.v1.NackRequest
+	27, // 30: messageswitch.v1.ClientFrame.extend:type_name -> messageswitch.v1.ExtendRequest
+	29, // 31: messageswitch.v1.ClientFrame.reply:type_name -> messageswitch.v1.ReplyRequest
+	31, // 32: messageswitch.v1.ClientFrame.cancel:type_name -> messageswitch.v1.CancelRequest
+	33, // 33: messageswitch.v1.ClientFrame.part:type_name -> messageswitch.v1.PartRequest
+	13, // 34: messageswitch.v1.ClientFrame.join:type_name -> messageswitch.v1.JoinRequest
+	38, // 35: messageswitch.v1.AttachResponse.frames:type_name -> messageswitch.v1.ServerFrame
+	21, // 36: messageswitch.v1.ServerFrame.delivery:type_name -> messageswitch.v1.Delivery
+	50, // 37: messageswitch.v1.ServerFrame.failure:type_name -> messageswitch.v1.Failure
+	3,  // 38: messageswitch.v1.ServerFrame.login:type_name -> messageswitch.v1.LoginResponse
+	6,  // 39: messageswitch.v1.ServerFrame.logout:type_name -> messageswitch.v1.LogoutResponse
+	8,  // 40: messageswitch.v1.ServerFrame.create:type_name -> messageswitch.v1.CreateResponse
+	10, // 41: messageswitch.v1.ServerFrame.destroy:type_name -> messageswitch.v1.DestroyResponse
+	12, // 42: messageswitch.v1.ServerFrame.send:type_name -> messageswitch.v1.SendResponse
+	16, // 43: messageswitch.v1.ServerFrame.subscribe:type_name -> messageswitch.v1.SubscribeResponse
+	18, // 44: messageswitch.v1.ServerFrame.unsubscribe:type_name -> messageswitch.v1.UnsubscribeResponse
+	23, // 45: messageswitch.v1.ServerFrame.ack:type_name -> messageswitch.v1.AckResponse
+	26, // 46: messageswitch.v1.ServerFrame.nack:type_name -> messageswitch.v1.NackResponse
+	28, // 47: messageswitch.v1.ServerFrame.extend:type_name -> messageswitch.v1.ExtendResponse
+	30, // 48: messageswitch.v1.ServerFrame.reply:type_name -> messageswitch.v1.ReplyResponse
+	32, // 49: messageswitch.v1.ServerFrame.cancel:type_name -> messageswitch.v1.CancelResponse
+	39, // 50: messageswitch.v1.ServerFrame.consumer_ended:type_name -> messageswitch.v1.ConsumerEnded
+	42, // 51: messageswitch.v1.ServerFrame.drain:type_name -> messageswitch.v1.Drain
+	40, // 52: messageswitch.v1.ServerFrame.cancelled:type_name -> messageswitch.v1.Cancelled
+	34, // 53: messageswitch.v1.ServerFrame.part:type_name -> messageswitch.v1.PartResponse
+	41, // 54: messageswitch.v1.ServerFrame.window:type_name -> messageswitch.v1.Window
+	14, // 55: messageswitch.v1.ServerFrame.join:type_name -> messageswitch.v1.JoinResponse
+	50, // 56: messageswitch.v1.ConsumerEnded.failure:type_name -> messageswitch.v1.Failure
+	2,  // 57: messageswitch.v1.DataService.Login:input_type -> messageswitch.v1.LoginRequest
+	5,  // 58: messageswitch.v1.DataService.Logout:input_type -> messageswitch.v1.LogoutRequest
+	7,  // 59: messageswitch.v1.DataService.Create:input_type -> messageswitch.v1.CreateRequest
+	9,  // 60: messageswitch.v1.DataService.Destroy:input_type -> messageswitch.v1.DestroyRequest
+	11, // 61: messageswitch.v1.DataService.Send:input_type -> messageswitch.v1.SendRequest
+	15, // 62: messageswitch.v1.DataService.Subscribe:input_type -> messageswitch.v1.SubscribeRequest
+	17, // 63: messageswitch.v1.DataService.Unsubscribe:input_type -> messageswitch.v1.UnsubscribeRequest
+	19, // 64: messageswitch.v1.DataService.Transfer:input_type -> messageswitch.v1.TransferRequest
+	22, // 65: messageswitch.v1.DataService.Ack:input_type -> messageswitch.v1.AckRequest
+	25, // 66: messageswitch.v1.DataService.Nack:input_type -> messageswitch.v1.NackRequest
+	27, // 67: messageswitch.v1.DataService.Extend:input_type -> messageswitch.v1.ExtendRequest
+	29, // 68: messageswitch.v1.DataService.Reply:input_type -> messageswitch.v1.ReplyRequest
+	31, // 69: messageswitch.v1.DataService.Cancel:input_type -> messageswitch.v1.CancelRequest
+	33, // 70: messageswitch.v1.DataService.Part:input_type -> messageswitch.v1.PartRequest
+	13, // 71: messageswitch.v1.DataService.Join:input_type -> messageswitch.v1.JoinRequest
+	35, // 72: messageswitch.v1.DataService.Attach:input_type -> messageswitch.v1.AttachRequest
+	3,  // 73: messageswitch.v1.DataService.Login:output_type -> messageswitch.v1.LoginResponse
+	6,  // 74: messageswitch.v1.DataService.Logout:output_type -> messageswitch.v1.LogoutResponse
+	8,  // 75: messageswitch.v1.DataService.Create:output_type -> messageswitch.v1.CreateResponse
+	10, // 76: messageswitch.v1.DataService.Destroy:output_type -> messageswitch.v1.DestroyResponse
+	12, // 77: messageswitch.v1.DataService.Send:output_type -> messageswitch.v1.SendResponse
+	16, // 78: messageswitch.v1.DataService.Subscribe:output_type -> messageswitch.v1.SubscribeResponse
+	18, // 79: messageswitch.v1.DataService.Unsubscribe:output_type -> messageswitch.v1.UnsubscribeResponse
+	20, // 80: messageswitch.v1.DataService.Transfer:output_type -> messageswitch.v1.TransferResponse
+	23, // 81: messageswitch.v1.DataService.Ack:output_type -> messageswitch.v1.AckResponse
+	26, // 82: messageswitch.v1.DataService.Nack:output_type -> messageswitch.v1.NackResponse
+	28, // 83: messageswitch.v1.DataService.Extend:output_type -> messageswitch.v1.ExtendResponse
+	30, // 84: messageswitch.v1.DataService.Reply:output_type -> messageswitch.v1.ReplyResponse
+	32, // 85: messageswitch.v1.DataService.Cancel:output_type -> messageswitch.v1.CancelResponse
+	34, // 86: messageswitch.v1.DataService.Part:output_type -> messageswitch.v1.PartResponse
+	14, // 87: messageswitch.v1.DataService.Join:output_type -> messageswitch.v1.JoinResponse
+	37, // 88: messageswitch.v1.DataService.Attach:output_type -> messageswitch.v1.AttachResponse
+	73, // [73:89] is the sub-list for method output_type
+	57, // [57:73] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_data_proto_init() }
@@ -4049,7 +4325,7 @@ func file_messageswitch_v1_data_proto_init() {
 	file_messageswitch_v1_failure_proto_init()
 	file_messageswitch_v1_queue_proto_init()
 	file_messageswitch_v1_service_proto_init()
-	file_messageswitch_v1_data_proto_msgTypes[32].OneofWrappers = []any{
+	file_messageswitch_v1_data_proto_msgTypes[34].OneofWrappers = []any{
 		(*ClientFrame_Login)(nil),
 		(*ClientFrame_Logout)(nil),
 		(*ClientFrame_Create)(nil),
@@ -4063,8 +4339,9 @@ func file_messageswitch_v1_data_proto_init() {
 		(*ClientFrame_Reply)(nil),
 		(*ClientFrame_Cancel)(nil),
 		(*ClientFrame_Part)(nil),
+		(*ClientFrame_Join)(nil),
 	}
-	file_messageswitch_v1_data_proto_msgTypes[34].OneofWrappers = []any{
+	file_messageswitch_v1_data_proto_msgTypes[36].OneofWrappers = []any{
 		(*ServerFrame_Delivery)(nil),
 		(*ServerFrame_Failure)(nil),
 		(*ServerFrame_Login)(nil),
@@ -4084,6 +4361,7 @@ func file_messageswitch_v1_data_proto_init() {
 		(*ServerFrame_Cancelled)(nil),
 		(*ServerFrame_Part)(nil),
 		(*ServerFrame_Window)(nil),
+		(*ServerFrame_Join)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4091,7 +4369,7 @@ func file_messageswitch_v1_data_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_data_proto_rawDesc), len(file_messageswitch_v1_data_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

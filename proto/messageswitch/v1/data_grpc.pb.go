@@ -38,6 +38,7 @@ const (
 	DataService_Reply_FullMethodName       = "/messageswitch.v1.DataService/Reply"
 	DataService_Cancel_FullMethodName      = "/messageswitch.v1.DataService/Cancel"
 	DataService_Part_FullMethodName        = "/messageswitch.v1.DataService/Part"
+	DataService_Join_FullMethodName        = "/messageswitch.v1.DataService/Join"
 	DataService_Attach_FullMethodName      = "/messageswitch.v1.DataService/Attach"
 )
 
@@ -106,6 +107,9 @@ type DataServiceClient interface {
 	// own, subscribes to it, and names it once in the reply_to of a Part with the lease.
 	// A Part that is refused with QUEUE_FULL is sent again after retry_after.
 	Part(ctx context.Context, in *PartRequest, opts ...grpc.CallOption) (*PartResponse, error)
+	// Join waits for the reply to a call with a key that was sent before, by this
+	// session or another one of the same principal. It enqueues nothing.
+	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
 	// Attach carries the same verbs as frames, many per stream message, in both
 	// directions. The first frame of a stream is a Login; the session field of
 	// every other frame stays empty.
@@ -265,6 +269,16 @@ func (c *dataServiceClient) Part(ctx context.Context, in *PartRequest, opts ...g
 	return out, nil
 }
 
+func (c *dataServiceClient) Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JoinResponse)
+	err := c.cc.Invoke(ctx, DataService_Join_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *dataServiceClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &DataService_ServiceDesc.Streams[0], DataService_Attach_FullMethodName, cOpts...)
@@ -343,6 +357,9 @@ type DataServiceServer interface {
 	// own, subscribes to it, and names it once in the reply_to of a Part with the lease.
 	// A Part that is refused with QUEUE_FULL is sent again after retry_after.
 	Part(context.Context, *PartRequest) (*PartResponse, error)
+	// Join waits for the reply to a call with a key that was sent before, by this
+	// session or another one of the same principal. It enqueues nothing.
+	Join(context.Context, *JoinRequest) (*JoinResponse, error)
 	// Attach carries the same verbs as frames, many per stream message, in both
 	// directions. The first frame of a stream is a Login; the session field of
 	// every other frame stays empty.
@@ -403,6 +420,9 @@ func (UnimplementedDataServiceServer) Cancel(context.Context, *CancelRequest) (*
 }
 func (UnimplementedDataServiceServer) Part(context.Context, *PartRequest) (*PartResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Part not implemented")
+}
+func (UnimplementedDataServiceServer) Join(context.Context, *JoinRequest) (*JoinResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Join not implemented")
 }
 func (UnimplementedDataServiceServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
@@ -680,6 +700,24 @@ func _DataService_Part_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DataService_Join_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(JoinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DataServiceServer).Join(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DataService_Join_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DataServiceServer).Join(ctx, req.(*JoinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DataService_Attach_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(DataServiceServer).Attach(&grpc.GenericServerStream[AttachRequest, AttachResponse]{ServerStream: stream})
 }
@@ -749,6 +787,10 @@ var DataService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Part",
 			Handler:    _DataService_Part_Handler,
+		},
+		{
+			MethodName: "Join",
+			Handler:    _DataService_Join_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -109,6 +109,13 @@ const (
 	// The number of the part leaves a gap behind the last one
 	// (FAILED_PRECONDITION).
 	Reason_REASON_STREAM_GAP Reason = 43
+	// There is no such call (NOT_FOUND): it had no key, ended without a handler's
+	// reply, or its reply was kept for its time.
+	Reason_REASON_CALL_NOT_FOUND Reason = 33
+	// The call is another principal's (PERMISSION_DENIED).
+	Reason_REASON_CALL_NOT_YOURS Reason = 34
+	// The key was sent with another body (FAILED_PRECONDITION).
+	Reason_REASON_KEY_REUSED Reason = 35
 )
 
 // Enum value maps for Reason.
@@ -151,6 +158,9 @@ var (
 		41: "REASON_NO_STREAM",
 		42: "REASON_STREAM_NOT_ACCEPTED",
 		43: "REASON_STREAM_GAP",
+		33: "REASON_CALL_NOT_FOUND",
+		34: "REASON_CALL_NOT_YOURS",
+		35: "REASON_KEY_REUSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":            0,
@@ -190,6 +200,9 @@ var (
 		"REASON_NO_STREAM":              41,
 		"REASON_STREAM_NOT_ACCEPTED":    42,
 		"REASON_STREAM_GAP":             43,
+		"REASON_CALL_NOT_FOUND":         33,
+		"REASON_CALL_NOT_YOURS":         34,
+		"REASON_KEY_REUSED":             35,
 	}
 )
 
@@ -326,7 +339,7 @@ const file_messageswitch_v1_failure_proto_rawDesc = "" +
 	"\adetails\x18\x06 \x03(\v2\x14.google.protobuf.AnyR\adetails\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xcf\a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\x9c\b\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eREASON_INVALID\x10\x01\x12\x1a\n" +
@@ -365,7 +378,10 @@ const file_messageswitch_v1_failure_proto_rawDesc = "" +
 	"\x14REASON_STREAM_BROKEN\x10(\x12\x14\n" +
 	"\x10REASON_NO_STREAM\x10)\x12\x1e\n" +
 	"\x1aREASON_STREAM_NOT_ACCEPTED\x10*\x12\x15\n" +
-	"\x11REASON_STREAM_GAP\x10+BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
+	"\x11REASON_STREAM_GAP\x10+\x12\x19\n" +
+	"\x15REASON_CALL_NOT_FOUND\x10!\x12\x19\n" +
+	"\x15REASON_CALL_NOT_YOURS\x10\"\x12\x15\n" +
+	"\x11REASON_KEY_REUSED\x10#BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
 	file_messageswitch_v1_failure_proto_rawDescOnce sync.Once

@@ -13,6 +13,7 @@ type record struct {
 	headers []store.Header
 	session store.Session
 	window  store.Window
+	keyed   store.Keyed
 }
 
 // keep takes what an operation changed into the open batch.
@@ -34,6 +35,10 @@ func (tx *Tx) keep(fx *queue.Effects) {
 			p.batch.DeleteQueue(q)
 		case queue.RunGone:
 			p.batch.DeleteMessages(q, c.First, c.Last)
+		case queue.KeyStored:
+			p.batch.PutKeyed(p.record.ofKeyed(c.Keyed))
+		case queue.KeyGone:
+			p.batch.DeleteKeyed(q, c.Keyed.Kept().Request)
 		}
 	}
 	p.loads = append(p.loads, fx.Loads...)
@@ -73,12 +78,8 @@ func (e *Engine) save() (through uint64) {
 }
 
 func (r *record) of(number uint64, m *queue.Message) *store.Message {
-	r.headers = r.headers[:0]
-	for _, h := range m.Headers {
-		r.headers = append(r.headers, store.Header(h))
-	}
 	st := m.Stored()
-	r.message = store.Message{Queue: number, Sequence: st.Sequence, Body: st.Body, Headers: r.headers,
+	r.message = store.Message{Queue: number, Sequence: st.Sequence, Body: st.Body, Headers: r.storeHeaders(m.Headers),
 		CorrelationID: st.CorrelationID, ReplyTo: st.ReplyTo, Sender: st.Sender, Sent: int64(st.Sent), Expires: int64(st.Expires),
 		MaxAttempts: st.MaxAttempts, RequireConsumer: st.RequireConsumer, Stream: st.Stream, Request: m.Request(), Failure: st.Failure}
 	if m.AttemptsStored() {
@@ -87,16 +88,42 @@ func (r *record) of(number uint64, m *queue.Message) *store.Message {
 	return &r.message
 }
 
+func (r *record) storeHeaders(hs []queue.Header) []store.Header {
+	r.headers = r.headers[:0]
+	for _, h := range hs {
+		r.headers = append(r.headers, store.Header(h))
+	}
+	return r.headers
+}
+
+func queueHeaders(hs []store.Header) []queue.Header {
+	if len(hs) == 0 {
+		return nil
+	}
+	out := make([]queue.Header, len(hs))
+	for i, h := range hs {
+		out[i] = queue.Header(h)
+	}
+	return out
+}
+
+func (r *record) ofKeyed(call *queue.Keyed) *store.Keyed {
+	k := call.Kept()
+	r.keyed = store.Keyed{Queue: k.Queue, Request: k.Request, Key: k.Key, Principal: k.Principal, Digest: k.Digest, TTL: k.TTL,
+		Detached: k.Detached, Answered: k.Answered, Expires: int64(k.Expires), Sender: k.Sender, Failure: k.Failure,
+		Headers: r.storeHeaders(k.Headers), Body: k.Body}
+	return &r.keyed
+}
+
+func keptKey(k *store.Keyed) queue.KeptKey {
+	return queue.KeptKey{Queue: k.Queue, Request: k.Request, Key: k.Key, Principal: k.Principal, Digest: k.Digest, TTL: k.TTL,
+		Detached: k.Detached, Answered: k.Answered, Expires: queue.Instant(k.Expires), Sender: k.Sender, Failure: k.Failure,
+		Headers: queueHeaders(k.Headers), Body: k.Body}
+}
+
 // stored is a message that was read.
 func stored(m *store.Message) queue.Stored {
-	var hs []queue.Header
-	if len(m.Headers) > 0 {
-		hs = make([]queue.Header, len(m.Headers))
-		for i, h := range m.Headers {
-			hs[i] = queue.Header(h)
-		}
-	}
-	return queue.Stored{Sequence: m.Sequence, Body: m.Body, Headers: hs, CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
+	return queue.Stored{Sequence: m.Sequence, Body: m.Body, Headers: queueHeaders(m.Headers), CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
 		Sender: m.Sender, Sent: queue.Instant(m.Sent), Expires: queue.Instant(m.Expires), Attempts: m.Attempts,
 		MaxAttempts: m.MaxAttempts, RequireConsumer: m.RequireConsumer, Stream: m.Stream, Failure: m.Failure}
 }
@@ -141,6 +168,9 @@ func kept(s *store.Start) *queue.Kept {
 	}
 	for i := range s.Sessions {
 		k.Sessions = append(k.Sessions, session(&s.Sessions[i]))
+	}
+	for i := range s.Keyed {
+		k.Keys = append(k.Keys, keptKey(&s.Keyed[i]))
 	}
 	for i := range s.Windows {
 		w := &s.Windows[i]

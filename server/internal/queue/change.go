@@ -9,6 +9,7 @@ type Change struct {
 	Message     *Message // of MessageStored, MessageGone, AttemptsCounted
 	Attempts    int      // of AttemptsCounted
 	First, Last uint64   // of RunGone: sequences
+	Keyed       *Keyed   // of KeyStored, KeyGone
 }
 
 // ChangeKind says what a Change is.
@@ -23,6 +24,8 @@ const (
 	MessageGone                // Message has left Queue for good
 	AttemptsCounted            // Attempts of Message are to be remembered; by now it may be delivered again
 	RunGone                    // those from First to Last have left Queue
+	KeyStored                  // Keyed is new, or has been answered, in Queue
+	KeyGone                    // Keyed is forgotten
 )
 
 // Unsaved is what a store keeps once for many operations: the newest form of
@@ -105,6 +108,7 @@ type Synced struct{ Through uint64 }
 
 func (op *Synced) apply(s *State, fx *Effects) error {
 	s.synced = max(s.synced, op.Through)
+	s.publishSynced(fx)
 	s.unsynced, s.looked = s.looked, s.unsynced
 	for _, q := range s.looked {
 		if q.waitsSync = max(q.last, q.erased) > s.synced && s.stored[q.id] == q; q.waitsSync {
@@ -131,7 +135,7 @@ func (s *State) awaitSync(q *Queue) {
 func (s *State) store(m *Message, fx *Effects) {
 	q := m.queue
 	q.last = m.ID.Sequence
-	m.request = m.caller != nil || m.requireConsumer
+	m.request = m.caller != nil || m.requireConsumer || m.keyed != nil
 	if m.Expires != 0 && (q.earliest == 0 || m.Expires < q.earliest) {
 		q.earliest = m.Expires
 	}

@@ -19,6 +19,9 @@ func (s *State) Check() error {
 			}
 		}
 	}
+	if err := s.checkKeys(&t); err != nil {
+		return err
+	}
 	if t.bytes != s.bytes || t.resident != s.resident || t.reserved != s.reserved {
 		return fmt.Errorf("bodies take %d bytes, durable messages %d, and Loads %d; the state says %d, %d and %d",
 			t.bytes, t.resident, t.reserved, s.bytes, s.resident, s.reserved)
@@ -199,6 +202,9 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	}
 	if m.caller != nil && (m.caller.pending[m.CorrelationID] != m || s.temporary[m.caller.Name] != m.caller) {
 		return fmt.Errorf("its caller %q does not wait for it", m.caller.Name)
+	}
+	if m.keyed != nil && (m.keyed.request != m || m.keyed.queue != q || m.caller != nil || m.callerGone) {
+		return fmt.Errorf("the call with key %q is another message's", m.keyed.key)
 	}
 	if m.state != leased {
 		if m.lease != 0 || m.holder != nil {

@@ -69,8 +69,13 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 	s.note(kind, m, why)
 	to := s.replyQueue(m)
+	var waiters []waiter
+	if m.keyed != nil {
+		waiters = m.keyed.waiters
+	}
 	c := m.holder
 	s.remove(m, fx)
+	s.fail(waiters, why, fx)
 	if to != nil {
 		s.answer(to, s.message(Message{CorrelationID: m.CorrelationID, Failure: &Failure{Err: why}, Sender: "switch"}), fx)
 	}

@@ -19,6 +19,7 @@ type disk struct {
 	attempts map[place]int
 	sessions map[queue.SessionID]queue.KeptSession
 	windows  map[string]map[uint64]queue.Window
+	keys     map[place]queue.KeptKey // by their requests
 }
 
 type place struct{ queue, sequence uint64 }
@@ -38,12 +39,13 @@ type batch struct {
 
 func newDisk(epoch uint64) *disk {
 	return &disk{epochs: []queue.Epoch{{Epoch: epoch, First: 1}}, queues: map[uint64]queue.KeptQueue{}, messages: map[place]stored{},
-		attempts: map[place]int{}, sessions: map[queue.SessionID]queue.KeptSession{}, windows: map[string]map[uint64]queue.Window{}}
+		attempts: map[place]int{}, sessions: map[queue.SessionID]queue.KeptSession{}, windows: map[string]map[uint64]queue.Window{},
+		keys: map[place]queue.KeptKey{}}
 }
 
 func (d *disk) clone() *disk {
 	c := &disk{sequence: d.sequence, epochs: slices.Clone(d.epochs), queues: maps.Clone(d.queues), messages: maps.Clone(d.messages),
-		attempts: maps.Clone(d.attempts), sessions: maps.Clone(d.sessions), windows: map[string]map[uint64]queue.Window{}}
+		attempts: maps.Clone(d.attempts), sessions: maps.Clone(d.sessions), windows: map[string]map[uint64]queue.Window{}, keys: maps.Clone(d.keys)}
 	for name, parts := range d.windows {
 		c.windows[name] = maps.Clone(parts)
 	}
@@ -64,6 +66,11 @@ func (d *disk) check() error {
 	for at := range d.attempts {
 		if _, ok := d.messages[at]; !ok {
 			return fmt.Errorf("the disk keeps attempts of message %v, which is gone", at)
+		}
+	}
+	for at, k := range d.keys {
+		if _, asked := d.messages[at]; asked == k.Answered {
+			return fmt.Errorf("the call with key %q was answered (%v), and its request is there: %v", k.Key, k.Answered, asked)
 		}
 	}
 	for id, k := range d.queues {
@@ -103,7 +110,7 @@ func (b *batch) change(c queue.Change, from func(sequence uint64) *mMessage) {
 	case queue.QueueStored:
 		add(func(d *disk) error { d.queues[k.ID] = k; return nil })
 	case queue.QueueGone:
-		add(func(d *disk) error { delete(d.queues, k.ID); d.eraseRange(k.ID, 0, ^uint64(0)); return nil })
+		add(func(d *disk) error { delete(d.queues, k.ID); d.eraseAll(k.ID); return nil })
 	case queue.MessageStored:
 		st.from = from(st.Sequence)
 		add(func(d *disk) error { return d.putMessage(at, st) })
@@ -113,9 +120,44 @@ func (b *batch) change(c queue.Change, from func(sequence uint64) *mMessage) {
 		add(func(d *disk) error { d.attempts[at] = c.Attempts; return nil })
 	case queue.RunGone:
 		add(func(d *disk) error { d.eraseRange(k.ID, c.First, c.Last); return nil })
+	case queue.KeyStored:
+		key := c.Keyed.Kept()
+		add(func(d *disk) error { return d.putKey(key) })
+	case queue.KeyGone:
+		at := place{k.ID, c.Keyed.Kept().Request}
+		add(func(d *disk) error {
+			if _, ok := d.keys[at]; !ok {
+				return fmt.Errorf("the call with a key of message %v is forgotten, and the disk does not have it", at)
+			}
+			delete(d.keys, at)
+			return nil
+		})
 	default:
 		panic("the disk does not know this change")
 	}
+}
+
+// putKey stores a call with a key: one that runs before its request, or again
+// when it is detached; an answered one in the place of that.
+func (d *disk) putKey(k queue.KeptKey) error {
+	at := place{k.Queue, k.Request}
+	old, known := d.keys[at]
+	if known && (old.Answered || old.Key != k.Key || old.Digest != k.Digest) || k.Answered && !known {
+		return fmt.Errorf("the call %+v goes over %+v", k, old)
+	}
+	d.keys[at] = k
+	return nil
+}
+
+// sortedKeys are the calls with keys of a queue, oldest first.
+func (d *disk) sortedKeys(id uint64) (all []queue.KeptKey) {
+	for at, k := range d.keys {
+		if at.queue == id {
+			all = append(all, k)
+		}
+	}
+	slices.SortFunc(all, func(a, b queue.KeptKey) int { return int(a.Request) - int(b.Request) })
+	return all
 }
 
 func (d *disk) putMessage(at place, st stored) error {
@@ -141,6 +183,12 @@ func (d *disk) eraseRange(id, first, last uint64) {
 	in := func(at place) bool { return at.queue == id && at.sequence >= first && at.sequence <= last }
 	maps.DeleteFunc(d.messages, func(at place, _ stored) bool { return in(at) })
 	maps.DeleteFunc(d.attempts, func(at place, _ int) bool { return in(at) })
+}
+
+// eraseAll erases what a queue that is gone had.
+func (d *disk) eraseAll(id uint64) {
+	d.eraseRange(id, 0, ^uint64(0))
+	maps.DeleteFunc(d.keys, func(at place, _ queue.KeptKey) bool { return at.queue == id })
 }
 
 // close adds what is kept once for many operations.
@@ -246,6 +294,7 @@ func (d *disk) begin(epoch uint64) *queue.Kept {
 				k.Requests = append(k.Requests, queue.KeptRequest{Queue: q.ID, Stored: st.Stored})
 			}
 		}
+		k.Keys = append(k.Keys, d.sortedKeys(q.ID)...)
 	}
 	slices.SortFunc(k.Requests, func(a, b queue.KeptRequest) int { return int(a.Sequence) - int(b.Sequence) })
 	for _, id := range slices.Sorted(maps.Keys(d.sessions)) {

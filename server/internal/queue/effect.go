@@ -24,6 +24,8 @@ type Effects struct {
 type Result struct {
 	ID             ID          // Send: the message; a duplicate's first id
 	Duplicate      bool        // Send, Part: nothing was enqueued
+	Joined         bool        // Send, Join: ID is the call that was joined; nothing was enqueued
+	Answered       bool        // with Joined: the reply was there, and is on its way
 	Queue          *Queue      // Create, Send, Subscribe: the queue
 	Created        bool        // Create, Subscribe, Send: the queue is new
 	Consumer       *Consumer   // Subscribe
@@ -97,6 +99,7 @@ const (
 	CancelUnknown   CancelState = iota // not pending
 	CancelWithdrawn                    // it was queued, and is gone
 	CancelRunning                      // somebody holds its lease
+	CancelLeft                         // it goes on for others who wait, or because it is detached
 )
 
 // reset empties e and keeps its memory.

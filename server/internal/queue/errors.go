@@ -42,6 +42,9 @@ var (
 	ErrNoStream          = errors.New("no stream under way")
 	ErrNotAccepted       = errors.New("stream not accepted")
 	ErrPartGap           = errors.New("part out of order")
+	ErrCallNotFound      = errors.New("call not found")
+	ErrCallNotYours      = errors.New("call is another principal's")
+	ErrKeyReused         = errors.New("key reused with another body")
 )
 
 // Error is an error of the core: a sentinel, a text that names the thing, the

@@ -25,6 +25,12 @@ func (q *Queue) Middle() uint64 {
 	return oldest + (max(newest, oldest)-oldest)/2
 }
 
+// Kept is k as a store keeps it.
+func (k *Keyed) Kept() KeptKey {
+	return KeptKey{Queue: k.queue.id, Request: k.id.Sequence, Key: k.key, Principal: k.principal, Digest: k.digest, TTL: k.ttl,
+		Detached: k.detached, Answered: k.request == nil, Expires: k.expires, Body: k.body, Headers: k.headers, Failure: k.failure, Sender: k.sender}
+}
+
 // Kept is the session as a store keeps it.
 func (sess *Session) Kept() KeptSession {
 	k := KeptSession{ID: sess.ID, Name: sess.Name, Principal: sess.Principal, Producer: sess.producer, TTL: sess.TTL, Grace: sess.Grace,

@@ -15,6 +15,7 @@ type Limits struct {
 	TemporaryQueues  int // per session; default 256
 	Producers        int // remembered idempotency windows; the longest silent goes first; default 20,000
 	MemoryBytes      int // bodies in all queues together; default 256 MiB
+	Keys             int // calls with a key of one queue, running or answered; default 100,000
 	TraceEvents      int // entries of the flight recorder; default 4,096
 	ProducerSilence  time.Duration
 	DefaultDurable   bool // queues that ask for nothing are durable
@@ -71,6 +72,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.TemporaryQueues, 256)
 	def(&l.Producers, 20_000)
 	def(&l.MemoryBytes, 256<<20)
+	def(&l.Keys, 100_000)
 	def(&l.TraceEvents, 4096)
 	if l.ProducerSilence == 0 {
 		l.ProducerSilence = time.Hour

@@ -34,6 +34,7 @@ type Message struct {
 
 	queue           *Queue
 	caller          *Queue // the temporary reply queue in whose pending it is
+	keyed           *Keyed // of a request with a key: who waits for it stands there
 	maxAttempts     int
 	requireConsumer bool
 	callerGone      bool // it had a caller, who waits no more

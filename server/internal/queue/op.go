@@ -53,8 +53,8 @@ type Destroy struct {
 }
 
 // Buffer is what a body lies in. It is freed when the message is gone, by the Apply
-// after that; never, if the Op made none: it had an error, was a duplicate, or
-// found no reply queue.
+// after that; never, if the Op made none: it had an error, was a duplicate, joined,
+// or found no reply queue.
 type Buffer interface{ Free() }
 
 // Send puts a message into a queue. Body, unless it is lent, Headers and
@@ -76,6 +76,10 @@ type Send struct {
 	RequireConsumer bool
 	MaxAttempts     int  // zero: the queue's
 	Stream          bool // the reply may come in parts; see Part
+	// Key makes the message a request of which there is one: a further Send with the
+	// key joins it (keyed.go). Without a ReplyTo nobody waits for it yet.
+	Key    string
+	KeyTTL time.Duration // how long the reply is kept; zero: DefaultKeyTTL
 }
 
 // Subscribe makes a consumer, or changes and resumes the one it names.

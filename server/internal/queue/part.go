@@ -145,7 +145,7 @@ func (s *State) freeInbox(sess *Session, name string) (*Queue, error) {
 		return nil, errorf(ErrInvalid, "reply_to %s is no temporary queue: the parts of a stream need one", quote(q.Name)).with("queue", q.Name)
 	case q.Owner != sess:
 		return nil, errQueueNotYours(q)
-	case q.inbox != nil || len(q.pending) > 0 || q.count() > 0:
+	case q.inbox != nil || len(q.pending)+len(q.joined) > 0 || q.count() > 0:
 		return nil, errorf(ErrInvalid, "queue %s is in use: a stream needs a temporary queue that is empty and has no pending request; make another", quote(q.Name)).with("queue", q.Name)
 	}
 	return q, nil

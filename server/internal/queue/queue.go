@@ -29,6 +29,8 @@ type Queue struct {
 	// pending are the requests whose reply goes to this temporary queue, by
 	// correlation id.
 	pending map[string]*Message
+	joined  map[string]*Keyed // the same, of calls with a key; nil until there is one
+	keys    map[string]*Keyed // of a named queue, by key; nil until there is one
 	// inbox is the half of a stream whose parts come to this temporary queue.
 	inbox    *Half
 	counters Counters
@@ -238,6 +240,7 @@ func (s *State) destroy(q *Queue, by string, fx *Effects) {
 		q.inbox.close()
 	}
 	s.each(q, func(m *Message) { s.drop(m, err, fx) })
+	s.forgetAll(q, err, fx)
 }
 
 // unlink takes a durable queue off the disk.
@@ -260,6 +263,11 @@ func (s *State) unlink(q *Queue, fx *Effects) {
 func (s *State) abandon(q *Queue, fx *Effects) {
 	for _, m := range q.requests() {
 		s.cancel(m, fx)
+	}
+	for _, w := range q.waits() {
+		if q.joined[w.correlationID] == w.call { // it may have ended with another one
+			s.leave(w.call, q, w.correlationID, fx)
+		}
 	}
 }
 

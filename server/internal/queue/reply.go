@@ -25,6 +25,13 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 	if m.ReplyTo == "" {
 		return errorf(ErrNoReplyTo, "message %s wants no reply; ack it", m.ID).with("queue", m.queue.Name)
 	}
+	if m.keyed != nil {
+		if err := s.roomOnDisk(m.queue.Options.Durability); err != nil {
+			return err // the lease stays: it may be answered later
+		}
+		s.conclude(op, sess, m, fx)
+		return nil
+	}
 	to := s.replyQueue(m)
 	if to != nil {
 		if err := s.roomOnDisk(to.Options.Durability); err != nil {
@@ -87,6 +94,8 @@ func (op *Cancel) apply(s *State, fx *Effects) error {
 	}
 	if m := r.pending[op.CorrelationID]; m != nil {
 		fx.Cancel = s.cancel(m, fx)
+	} else if k := r.joined[op.CorrelationID]; k != nil {
+		fx.Cancel = s.leave(k, r, op.CorrelationID, fx)
 	}
 	return nil
 }
@@ -98,7 +107,7 @@ func (s *State) cancel(m *Message, fx *Effects) CancelState {
 		s.discard(m, MessageCancelled, fx)
 		return CancelWithdrawn
 	}
-	s.settleCaller(m)
+	s.settleCaller(m, fx)
 	m.callerGone, m.untold = true, true
 	m.holder.untold++
 	s.tellCancelled(m.holder, m, fx)
@@ -147,12 +156,24 @@ func (q *Queue) requests() []*Message {
 	return all
 }
 
+// Pending is one request of a session that waits for its reply.
+type Pending struct {
+	CorrelationID string
+	ReplyTo       string
+	Queue         string
+	Running       bool // somebody holds its lease, or it was answered a moment ago
+}
+
 // Pending calls f for each request of the session that waits for its reply,
-// oldest first within a reply queue.
-func (sess *Session) Pending(f func(m *Message, queue string, running bool)) {
+// oldest first within a reply queue, those with keys last.
+func (sess *Session) Pending(f func(Pending)) {
 	for _, q := range sess.temporary {
 		for _, m := range q.requests() {
-			f(m, m.queue.Name, m.state == leased)
+			f(Pending{m.CorrelationID, q.Name, m.queue.Name, m.state == leased})
+		}
+		for _, w := range q.waits() {
+			m := w.call.request
+			f(Pending{w.correlationID, q.Name, w.call.queue.Name, m == nil || m.state == leased})
 		}
 	}
 }

@@ -13,6 +13,7 @@ type Kept struct {
 	Epochs   []Epoch // with this start's, oldest first
 	Queues   []KeptQueue
 	Requests []KeptRequest // by sequence
+	Keys     []KeptKey
 	Sessions []KeptSession // by id
 	Windows  []Window      // those of one producer together
 }
@@ -32,6 +33,25 @@ type KeptQueue struct {
 type KeptRequest struct {
 	Queue uint64
 	Stored
+}
+
+// KeptKey is a call with a key: that runs, when its request is among the requests,
+// or whose reply is kept.
+type KeptKey struct {
+	Queue     uint64
+	Request   uint64 // the request's sequence
+	Key       string
+	Principal string
+	Digest    [16]byte
+	TTL       time.Duration
+	Detached  bool
+
+	Answered bool
+	Expires  Instant // when the reply is forgotten
+	Body     []byte
+	Headers  []Header
+	Failure  []byte // of a handler that failed
+	Sender   string
 }
 
 // KeptSession is a session with what it owns.
@@ -72,9 +92,19 @@ func Restore(epoch uint64, limits Limits, now Instant, k *Kept, fx *Effects) (*S
 		s.restoreSession(&k.Sessions[i])
 	}
 	s.restoreWindows(k.Windows)
+	for i := range k.Keys {
+		if err := s.restoreKey(&k.Keys[i]); err != nil {
+			return nil, err
+		}
+	}
 	orphans, broken, err := s.restoreRequests(k.Requests)
 	if err != nil {
 		return nil, err
+	}
+	for i := range k.Keys {
+		if e := s.keyed[s.idOf(k.Keys[i].Request)]; e.restored && e.request == nil {
+			return nil, errKeptKey(&k.Keys[i])
+		}
 	}
 	for _, q := range s.stored {
 		if q.spilled == 0 && q.spilledBytes != 0 {
@@ -160,6 +190,10 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 		s.timers.set(&m.timer, m.Expires, m)
 		q.cut(m.ID.Sequence)
 		r := s.temporary[m.ReplyTo]
+		if e := s.keyed[m.ID]; e != nil {
+			s.restoreKeyed(e, m, r)
+			continue
+		}
 		switch {
 		case r != nil:
 			old := r.pending[m.CorrelationID]
@@ -167,7 +201,7 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 				old = r.inbox.of.request // an inbox has one stream
 			}
 			if old != nil { // was cancelled while it ran
-				s.settleCaller(old)
+				s.settleCaller(old, nil) // which has no key
 				orphans = append(orphans, old)
 			}
 			m.caller = r

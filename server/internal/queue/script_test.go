@@ -78,7 +78,7 @@ func (s *script) run(t *testing.T, td *datadriven.TestData) string {
 
 func (s *script) limits() queue.Limits {
 	return queue.Limits{PayloadBytes: s.num("payload"), Queues: s.num("queues"), Sessions: s.num("sessions"), Consumers: s.num("consumers"),
-		TemporaryQueues: s.num("temporary"), Producers: s.num("producers"), MemoryBytes: s.num("memory"), ProducerSilence: s.dur("silence"),
+		TemporaryQueues: s.num("temporary"), Producers: s.num("producers"), MemoryBytes: s.num("memory"), Keys: s.num("keys"), ProducerSilence: s.dur("silence"),
 		DurableAvailable: s.has("durable"), DefaultDurable: s.has("durable")}
 }
 
@@ -176,6 +176,12 @@ func (s *script) do(op queue.Op) {
 	if s.fx.Duplicate {
 		say("duplicate")
 	}
+	if s.fx.Joined {
+		say("joined")
+	}
+	if s.fx.Answered {
+		say("answered")
+	}
 	if c := s.fx.Consumer; c != nil {
 		say("consumer %d, credit %d, lease %v", c.ID, c.Credit, c.Lease)
 	}
@@ -186,7 +192,7 @@ func (s *script) do(op queue.Op) {
 		say("but %s", told(queue.ErrGone(op.(*queue.Reply).Lease)))
 	}
 	if _, ok := op.(*queue.Cancel); ok {
-		say("%s", []string{"unknown", "withdrawn", "running"}[s.fx.Cancel])
+		say("%s", []string{"unknown", "withdrawn", "running", "left to others"}[s.fx.Cancel])
 	}
 	if h := s.fx.Half; h != nil {
 		say("part %d, %d of %d bytes taken, window %d of %d", h.Sent, h.TakenParts, h.TakenBytes, h.WindowParts, h.WindowBytes)
@@ -279,6 +285,9 @@ func content(m *queue.Message) string {
 	}
 	if m.ReplyTo != "" {
 		text += " reply=" + m.ReplyTo
+	}
+	if m.Key() != "" {
+		text += " key=" + m.Key()
 	}
 	if f := m.Failure; f != nil && f.Err != nil {
 		text += " failed: " + told(f.Err)
@@ -422,12 +431,12 @@ func (s *script) services() {
 
 // pending are the requests of a session that wait for their replies.
 func (s *script) pending() {
-	s.state.Session(s.who()).Pending(func(m *queue.Message, in string, running bool) {
+	s.state.Session(s.who()).Pending(func(p queue.Pending) {
 		word := "queued"
-		if running {
+		if p.Running {
 			word = "running"
 		}
-		s.printf("%s: #%d %s in %s", m.CorrelationID, m.ID.Sequence, word, in)
+		s.printf("%s at %s: %s in %s", p.CorrelationID, p.ReplyTo, word, p.Queue)
 	})
 }
 

@@ -45,6 +45,14 @@ func (s *script) stored() {
 			s.printf("  disk: #%d was tried %d times", c.Message.ID.Sequence, c.Attempts)
 		case queue.RunGone:
 			s.printf("  disk: all of %s from #%d to #%d go", name, c.First, c.Last)
+		case queue.KeyStored:
+			word := "runs"
+			if k := c.Keyed.Kept(); k.Answered {
+				word = fmt.Sprintf("was answered with %d bytes", len(k.Body))
+			}
+			s.printf("  disk: key %s of %s %s", c.Keyed.Kept().Key, name, word)
+		case queue.KeyGone:
+			s.printf("  disk: key %s of %s goes", c.Keyed.Kept().Key, name)
 		}
 	}
 	for _, l := range s.fx.Loads {
@@ -119,6 +127,9 @@ func (s *script) showDisk() {
 				line += ", a request"
 			}
 			s.printf("%s", line)
+		}
+		for _, key := range s.life.disk.sortedKeys(k.ID) {
+			s.printf("  key %s of #%d, answered: %v", key.Key, key.Request, key.Answered)
 		}
 	}
 }

@@ -41,8 +41,15 @@ var verbs = map[string]func(*script){
 	},
 	"close-pull": func(s *script) { s.do(&queue.ClosePull{Session: s.who(), Sink: s.str("sink")}) },
 	"cancel":     func(s *script) { s.do(&queue.Cancel{Session: s.who(), ReplyTo: s.at(1), CorrelationID: s.at(2)}) },
-	"tick":       func(s *script) { s.do(&queue.Tick{}) },
-	"drain":      func(s *script) { s.do(&queue.Drain{}) },
+	"join": func(s *script) {
+		op := &queue.Join{Session: s.who(), Queue: s.at(1), Key: s.str("key"), ReplyTo: s.str("reply"), CorrelationID: s.str("corr")}
+		if n := s.num("id"); n != 0 {
+			op.ID = queue.ID{Epoch: uint64(s.num("epoch")), Sequence: uint64(n)}
+		}
+		s.do(op)
+	},
+	"tick":  func(s *script) { s.do(&queue.Tick{}) },
+	"drain": func(s *script) { s.do(&queue.Drain{}) },
 	"create": func(s *script) {
 		s.do(&queue.Create{Session: s.who(), Queue: s.at(1), Temporary: s.has("temporary"), Options: s.options()})
 	},
@@ -65,7 +72,8 @@ func (s *script) login() {
 	if ttl == 0 {
 		ttl = time.Hour // so that scripts about other things need not renew
 	}
-	s.do(&queue.Login{Session: id, Name: s.at(0), TTL: ttl, Grace: s.dur("grace"), Producer: s.str("producer")})
+	s.do(&queue.Login{Session: id, Name: s.at(0), TTL: ttl, Grace: s.dur("grace"), Producer: s.str("producer"),
+		Principal: s.str("principal")})
 	if s.state.Session(id) != nil {
 		s.sessions[s.at(0)] = id
 	}
@@ -108,7 +116,8 @@ func (s *script) headers() (hs []queue.Header) {
 func (s *script) send() {
 	s.do(&queue.Send{Session: s.who(), Queue: s.at(1), Body: s.body(), Headers: s.headers(), CorrelationID: s.str("corr"), ReplyTo: s.str("reply"),
 		Timeout: s.dur("timeout"), Producer: s.str("producer"), Sequence: uint64(s.num("seq")), Create: s.has("create"),
-		CreateOptions: s.options(), RequireConsumer: s.has("require-consumer"), MaxAttempts: s.num("attempts"), Stream: s.has("stream")})
+		CreateOptions: s.options(), RequireConsumer: s.has("require-consumer"), MaxAttempts: s.num("attempts"), Stream: s.has("stream"),
+		Key: s.str("key"), KeyTTL: s.dur("key-ttl")})
 }
 
 // part is from who holds the lease that it names, else from who sent the request.

@@ -13,6 +13,11 @@ func (op *Send) apply(s *State, fx *Effects) error {
 	if err := op.check(s); err != nil {
 		return err
 	}
+	if op.Key != "" {
+		if first, err := op.joins(s, sess, fx); !first || err != nil {
+			return err
+		}
+	}
 	if op.Sequence != 0 {
 		if repeated, err := op.repeated(s, sess, fx); repeated || err != nil {
 			return err
@@ -26,8 +31,13 @@ func (op *Send) apply(s *State, fx *Effects) error {
 	if err != nil {
 		return err
 	}
-	if err := op.admit(s, q, caller != nil || op.RequireConsumer); err != nil {
+	if err := op.admit(s, q, caller != nil || op.RequireConsumer || op.Key != ""); err != nil {
 		return err
+	}
+	if op.Key != "" {
+		if err := op.admitKey(s, q, caller); err != nil {
+			return err
+		}
 	}
 	if isNew {
 		s.link(q, sess.Name, fx)
@@ -47,11 +57,7 @@ func (op *Send) producer(sess *Session) string {
 
 // repeated answers a Send that was sent before.
 func (op *Send) repeated(s *State, sess *Session, fx *Effects) (bool, error) {
-	producer := op.producer(sess)
-	if producer == "" {
-		return false, errorf(ErrInvalid, "sequence %d has no producer; name one here or at Login", op.Sequence)
-	}
-	first, err := s.repeated(producer, op.Sequence)
+	first, err := s.sentBefore(op.producer(sess), op.Sequence)
 	if err != nil || first == 0 {
 		return false, err
 	}
@@ -63,6 +69,14 @@ func (op *Send) repeated(s *State, sess *Session, fx *Effects) (bool, error) {
 		fx.Sync = fx.Sync && q.id != 0
 	}
 	return true, nil
+}
+
+// sentBefore is repeated for a producer that may not be named.
+func (s *State) sentBefore(producer string, sequence uint64) (uint64, error) {
+	if producer == "" {
+		return 0, errorf(ErrInvalid, "sequence %d has no producer; name one here or at Login", sequence)
+	}
+	return s.repeated(producer, sequence)
 }
 
 // check looks at the fields alone.
@@ -86,6 +100,11 @@ func (op *Send) check(s *State) error {
 	}
 	if op.ReplyTo != "" && op.CorrelationID == "" {
 		return errorf(ErrInvalid, "reply_to %s needs a correlation_id to tell its replies apart", quote(op.ReplyTo))
+	}
+	if op.Key != "" || op.KeyTTL != 0 {
+		if err := op.checkKey(); err != nil {
+			return err
+		}
 	}
 	if s.draining {
 		return errShuttingDown()
@@ -142,12 +161,16 @@ func (op *Send) caller(s *State, sess *Session) (*Queue, error) {
 		return nil, nil
 	case r.Owner != sess:
 		return nil, errQueueNotYours(r)
-	case r.pending[op.CorrelationID] != nil:
-		return nil, errorf(ErrCorrelationInUse, "a request with correlation_id %s is pending; use another", quote(op.CorrelationID)).with("queue", r.Name)
+	case r.pending[op.CorrelationID] != nil || r.joined[op.CorrelationID] != nil:
+		return nil, errCorrelationInUse(r, op.CorrelationID)
 	case op.Stream || r.inbox != nil:
 		return s.freeInbox(sess, op.ReplyTo)
 	}
 	return r, nil
+}
+
+func errCorrelationInUse(r *Queue, correlationID string) error {
+	return errorf(ErrCorrelationInUse, "a request with correlation_id %s is pending; use another", quote(correlationID)).with("queue", r.Name)
 }
 
 // admit says whether q takes the message. Memory bounds what stays in memory:
@@ -213,6 +236,13 @@ func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 		m.maxAttempts = op.MaxAttempts
 	}
 	switch {
+	case op.Key != "":
+		k := s.newKeyed(op, sess, q, m, fx)
+		m.ReplyTo = DetachedReplyTo
+		if caller != nil {
+			m.ReplyTo = caller.Name
+			s.await(k, caller, m.CorrelationID)
+		}
 	case caller != nil:
 		m.ReplyTo, m.caller = caller.Name, caller
 		caller.pending[m.CorrelationID] = m
@@ -335,12 +365,16 @@ func (s *State) remove(m *Message, fx *Effects) {
 		s.tookPart(m, fx)
 	}
 	s.unstore(m, fx)
-	s.settleCaller(m)
+	s.settleCaller(m, fx)
 	s.retired = append(s.retired, m)
 }
 
-// settleCaller takes m out of its caller's pending requests.
-func (s *State) settleCaller(m *Message) {
+// settleCaller takes m out of its caller's pending requests, or ends its keyed
+// call, which was not answered.
+func (s *State) settleCaller(m *Message, fx *Effects) {
+	if m.keyed != nil {
+		s.unanswered(m.keyed, fx)
+	}
 	if m.caller != nil {
 		if m.Stream {
 			m.caller.inbox.of.end()

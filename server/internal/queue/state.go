@@ -14,6 +14,7 @@ type State struct {
 	producers map[string]*producer
 	sequence  uint64            // of the last message id, or durable queue
 	stored    map[uint64]*Queue // the durable queues
+	keyed     map[ID]*Keyed     // by the request; those of memory queues too
 	epochs    []Epoch           // the last of them is this start's
 
 	// The session half: it ends with the process, or with its sessions.
@@ -25,7 +26,9 @@ type State struct {
 	lastLease   Lease
 	lastSession SessionID
 	timers      timers
-	bytes       int      // bodies in all queues that are in memory
+	bytes       int      // bodies in all queues that are in memory, and keyed calls
+	kept        int      // what keyed calls take of bytes
+	answered    []*Keyed // whose replies are on their way to the disk, in that order
 	resident    int      // what messages of durable queues take in memory
 	reserved    int      // what Loads under way may add to that
 	synced      uint64   // messages up to this sequence are on disk
@@ -57,6 +60,7 @@ func New(epoch uint64, limits Limits) *State {
 		queues:      map[string]*Queue{},
 		producers:   map[string]*producer{},
 		stored:      map[uint64]*Queue{},
+		keyed:       map[ID]*Keyed{},
 		epochs:      []Epoch{{epoch, 1}},
 		temporary:   map[string]*Queue{},
 		sessions:    map[SessionID]*Session{},

@@ -87,7 +87,7 @@ func (q *Queue) Oldest(n int) []*Message {
 // Owned counts what a session has.
 func (sess *Session) Owned() (temporary, consumers, leases, pending int) {
 	for _, q := range sess.temporary {
-		pending += len(q.pending)
+		pending += len(q.pending) + len(q.joined)
 	}
 	return len(sess.temporary), len(sess.consumers), sess.leases, pending
 }
@@ -113,12 +113,16 @@ func (m *Message) Holder() (sess *Session, since Instant) {
 	return m.holder.Session, m.leasedAt
 }
 
-// Caller is the session that waits for m's reply in person; nil when none does.
+// Caller is the session that waits for m's reply in person, the first of several;
+// nil when none does.
 func (m *Message) Caller() *Session {
-	if m.caller == nil {
-		return nil
+	switch {
+	case m.caller != nil:
+		return m.caller.Owner
+	case m.keyed != nil && len(m.keyed.waiters) > 0:
+		return m.keyed.waiters[0].queue.Owner
 	}
-	return m.caller.Owner
+	return nil
 }
 
 // CallerGone reports whether m had a caller that is gone.

@@ -122,6 +122,9 @@ func (b *Batch) DeleteQueue(queue uint64) {
 	b.delete(appendID(b.key(), familyQueue, queue))
 	b.delete(appendID(b.key(), familyStat, queue))
 	b.DeleteMessages(queue, 0, 1<<64-1)
+	if b.d.format.Load() >= keyedFormat {
+		b.deleteRange(appendPlace(b.key(), familyKeyed, queue, 0), after(appendPlace(b.end(), familyKeyed, queue, 1<<64-1)))
+	}
 	b.d.reclaim.set(queue, Stat{}, 0)
 }
 

@@ -59,7 +59,10 @@ func (d *Disk) read(r *reading) (err error) {
 		return err
 	}
 	r.s.Windows = dropStale(r.s.Windows)
-	return r.readRequests(it)
+	if err := r.readRequests(it); err != nil {
+		return err
+	}
+	return r.readKeyed(it)
 }
 
 // add takes a record.

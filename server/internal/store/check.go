@@ -20,6 +20,7 @@ type Report struct {
 	Requests int // among the messages
 	Sessions int
 	Windows  int
+	Keyed    int // calls with a key, running or answered
 	// Problems say what is wrong, in the order in which it was found; at most
 	// MaxProblems. None: all is well.
 	Problems []string
@@ -52,7 +53,7 @@ func Check(dir string, o Options, progress func(done, total uint64)) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	c := checking{d: d, progress: progress, live: make(map[uint64]Stat), stat: make(map[uint64]Stat), queue: make(map[uint64]bool)}
+	c := checking{d: d, progress: progress, live: make(map[uint64]Stat), stat: make(map[uint64]Stat), queue: make(map[uint64]bool), asked: make(map[Place]bool)}
 	err = c.tables()
 	if err == nil {
 		err = c.records()
@@ -78,6 +79,7 @@ type checking struct {
 	live     map[uint64]Stat // as counted
 	requests []Place         // the index, not yet met as messages
 	attempts []Place         // the same
+	asked    map[Place]bool  // the requests
 }
 
 func (c *checking) step(n uint64) {
@@ -163,6 +165,8 @@ func (c *checking) record(v any) {
 		c.attempts = append(c.attempts, v.Place)
 	case *Message:
 		c.message(v)
+	case *Keyed:
+		c.keyed(v)
 	}
 }
 
@@ -176,6 +180,7 @@ func (c *checking) message(m *Message) {
 	at := Place{m.Queue, m.Sequence}
 	if m.Request {
 		c.r.Requests++
+		c.asked[at] = true
 	}
 	var listed bool
 	if c.requests, listed = c.meet(c.requests, at, "the index of requests"); listed != m.Request {
@@ -184,6 +189,17 @@ func (c *checking) message(m *Message) {
 	c.attempts, _ = c.meet(c.attempts, at, "the attempts")
 	if m.Sequence > c.last {
 		c.r.problem("message %d of queue %d is above the last sequence, %d", m.Sequence, m.Queue, c.last)
+	}
+}
+
+// keyed looks at a call with a key: the messages come before.
+func (c *checking) keyed(k *Keyed) {
+	c.r.Keyed++
+	switch {
+	case !c.queue[k.Queue]:
+		c.r.problem("the call with key %q, of message %d, is in queue %d, which has no definition", k.Key, k.Request, k.Queue)
+	case k.Answered == c.asked[Place{k.Queue, k.Request}]:
+		c.r.problem("the call with key %q of queue %d: answered is %v, and its request, message %d, is there: %v", k.Key, k.Queue, k.Answered, k.Request, k.Answered)
 	}
 }
 

@@ -55,6 +55,7 @@ type Disk struct {
 	// deleted is the bytes of messages that were deleted since then.
 	deleted atomic.Int64
 	reclaim reclaimer
+	format  atomic.Uint64 // of the store, or of it and the batches that are not committed
 
 	closing sync.Once
 	closed  atomic.Bool
@@ -133,10 +134,11 @@ func (d *Disk) checkFormat(readOnly bool) (err error) {
 			return fmt.Errorf("the directory holds %w: a store that was never begun; start the switch with it once", ErrFormat)
 		}
 		b := d.NewBatch()
-		b.put([]byte{familyFormat}, appendNumber(b.value(), format))
+		b.put([]byte{familyFormat}, appendNumber(b.value(), firstFormat))
 		if err := b.Commit(); err != nil {
 			return err
 		}
+		d.format.Store(firstFormat)
 		// Pebble began the first log before it noted its version, so in the
 		// oldest form, whose damage is harder to see. This begins the next.
 		return d.guard.run(d.db.Flush)
@@ -152,10 +154,11 @@ func (d *Disk) checkFormat(readOnly bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if f != format {
-		return fmt.Errorf("the directory holds %w %d; this version reads and writes format %d; "+
-			"use the version that wrote it, or a newer one", ErrFormat, f, format)
+	if f < firstFormat || f > keyedFormat {
+		return fmt.Errorf("the directory holds %w %d; this version reads and writes formats %d to %d; "+
+			"use the version that wrote it, or a newer one", ErrFormat, f, firstFormat, keyedFormat)
 	}
+	d.format.Store(f)
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 type Record struct {
 	Name string // which record it is, in words
 	// Value is what the record holds: a Format, Queue, QueueStat, Session,
-	// Window, Epoch, LastSequence, Place, PlaceAttempts, or *Message, whose
-	// Attempts are a record of their own. It is a SigningKey without the key.
+	// Window, Epoch, LastSequence, Place, PlaceAttempts, *Keyed, or *Message,
+	// whose Attempts are a record of their own. It is a SigningKey without the key.
 	Value any
 }
 
@@ -123,6 +123,8 @@ func decodeRecord(key, value []byte) (any, error) {
 		return PlaceAttempts{p, n}, err
 	case familyMessage:
 		return decodeMessage(key, value)
+	case familyKeyed:
+		return decodeKeyed(key, value)
 	}
 	return nil, corrupt(key, "this version knows no such records")
 }

@@ -1,8 +1,11 @@
 package store
 
-// format is the number of the store's format as a whole: which records there
-// are, and under which keys.
-const format = 1
+// Formats of the store: which records there are, and their keys. It begins with
+// the first, and has the other one once a call with a key is stored.
+const (
+	firstFormat = 1
+	keyedFormat = 2
+)
 
 func appendNumber(b []byte, v uint64) []byte { return appendUint(append(b, valueFormat), v) }
 

@@ -42,6 +42,8 @@ func Encode(v any) (key, value []byte) {
 		return appendPlace(nil, familyRequest, v.Queue, v.Sequence), nil
 	case PlaceAttempts:
 		return appendPlace(nil, familyAttempts, v.Queue, v.Sequence), appendInt([]byte{valueFormat}, int64(v.Attempts))
+	case *Keyed:
+		return appendPlace(nil, familyKeyed, v.Queue, v.Request), appendKeyed(nil, v)
 	case *Message:
 		return appendPlace(nil, familyMessage, v.Queue, v.Sequence), append(appendHead(nil, v), v.Body...)
 	}

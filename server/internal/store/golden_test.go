@@ -92,10 +92,81 @@ func put(b *store.Batch, record any) {
 		b.PutAttempts(v.Queue, v.Sequence, v.Attempts)
 	case *store.Message:
 		b.PutMessage(v)
+	case *store.Keyed:
+		b.PutKeyed(v)
 	case store.Format, store.Place: // written by Open, and with the message
 	default:
 		b.PutRaw(store.Encode(v))
 	}
+}
+
+// goldenKeyed is what format 2 has besides.
+const goldenKeyed = "testdata/format-2.txt"
+
+func keyedKinds() []any {
+	return []any{
+		&store.Keyed{Queue: 3, Request: 258, Key: "order-17", Principal: "alice", Digest: [16]byte{1, 2, 3, 15: 16}, TTL: 600e9, Detached: true},
+		&store.Keyed{Queue: 3, Request: 259, Key: "k", Answered: true, TTL: 60e9, Expires: 1_700_000_000_000_000_004, Sender: "worker",
+			Failure: []byte("failure"), Headers: []store.Header{{Key: "k", Value: "v"}}, Body: []byte("body")},
+	}
+}
+
+// TestTheFormatOfKeys compares the calls with keys, and sees that a store is of
+// format 1 until it has one.
+func TestTheFormatOfKeys(t *testing.T) {
+	var got bytes.Buffer
+	fs := vfs.NewMem()
+	d := open(t, fs, "store")
+	for _, k := range keyedKinds() {
+		key, value := store.Encode(k)
+		fmt.Fprintf(&got, "# %T\n%x\n%x\n", k, key, value)
+		if read, err := store.DecodeRecord(key, value); err != nil || !reflect.DeepEqual(read, k) {
+			t.Errorf("it reads as %+v, %v", read, err)
+		}
+	}
+	commit(t, d, func(b *store.Batch) { put(b, everyKind()[4]) })
+	first := formatOf(t, fs, d)
+	d = open(t, fs, "store")
+	commit(t, d, func(b *store.Batch) {
+		for _, k := range keyedKinds() {
+			put(b, k)
+		}
+	})
+	second := formatOf(t, fs, d)
+	d = open(t, fs, "store")
+	start := begin(t, d)
+	if len(start.Keyed) != 2 || !reflect.DeepEqual(&start.Keyed[1], keyedKinds()[1]) {
+		t.Errorf("a start reads %+v", start.Keyed)
+	}
+	commit(t, d, func(b *store.Batch) { b.DeleteKeyed(3, 258); b.DeleteQueue(3) })
+	if start := begin(t, d); len(start.Keyed) != 0 {
+		t.Errorf("%+v is left", start.Keyed)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&got, "# the format before and after: %x %x\n", first, second)
+	want, err := os.ReadFile(goldenKeyed)
+	if err != nil || got.String() != string(want) {
+		t.Errorf("the records are not those of %s (%v):\n%s", goldenKeyed, err, got.String())
+	}
+}
+
+// formatOf closes a store, and is its format record's value.
+func formatOf(t *testing.T, fs *vfs.MemFS, d *store.Disk) (value []byte) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rewrite(t, fs, func(db *pebble.DB) error {
+		v, c, err := db.Get([]byte{1})
+		if err != nil {
+			return err
+		}
+		value = bytes.Clone(v)
+		return c.Close()
+	})
+	return value
 }
 
 func TestTheFormatIsRead(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 // A key is its family's byte and then big-endian numbers, so that the order of
 // keys is the order of the numbers. The families are in the order in which they
-// are read: a start reads all below familyAttempts in one pass.
+// are read: a start reads all below familyAttempts in one pass, and familyKeyed.
 const (
 	familyFormat   = 0x01
 	familyKey      = 0x02
@@ -21,7 +21,8 @@ const (
 	familyRequest  = 0x09 // queue, sequence
 	familyAttempts = 0x0a // queue, sequence
 	familyMessage  = 0x0b // queue, sequence
-	familyEnd      = 0x0c
+	familyKeyed    = 0x0c // queue, sequence of the request
+	familyEnd      = 0x0d
 )
 
 // Sizes of keys, in bytes.
@@ -125,6 +126,8 @@ func name(key []byte) string {
 		return "attempts of message" + place
 	case familyMessage:
 		return "message" + place
+	case familyKeyed:
+		return "call with a key, of message" + place
 	}
 	return fmt.Sprintf("record of the unknown family %#x", key[0])
 }

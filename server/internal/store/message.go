@@ -33,12 +33,28 @@ func appendHead(b []byte, m *Message) []byte {
 	b = appendBytes(b, m.ReplyTo)
 	b = appendBytes(b, m.Sender)
 	b = appendBytes(b, m.Failure)
-	b = appendUint(b, uint64(len(m.Headers)))
-	for i := range m.Headers {
-		b = appendBytes(b, m.Headers[i].Key)
-		b = appendBytes(b, m.Headers[i].Value)
+	return appendHeaders(b, m.Headers)
+}
+
+func appendHeaders(b []byte, hs []Header) []byte {
+	b = appendUint(b, uint64(len(hs)))
+	for i := range hs {
+		b = appendBytes(b, hs[i].Key)
+		b = appendBytes(b, hs[i].Value)
 	}
 	return b
+}
+
+func (d *decoder) headers() []Header {
+	n := d.count(2)
+	if n == 0 {
+		return nil
+	}
+	hs := make([]Header, n)
+	for i := range hs {
+		hs[i] = Header{Key: d.string(), Value: d.string()}
+	}
+	return hs
 }
 
 // decodeMessage reads a message from its record. Nothing of it points into key
@@ -64,12 +80,7 @@ func decodeMessage(key, value []byte) (*Message, error) {
 	m.ReplyTo = d.string()
 	m.Sender = d.string()
 	m.Failure = slices.Clone(d.optional())
-	if n := d.count(2); n > 0 {
-		m.Headers = make([]Header, n)
-		for i := range m.Headers {
-			m.Headers[i] = Header{Key: d.string(), Value: d.string()}
-		}
-	}
+	m.Headers = d.headers()
 	if len(d.rest) > 0 {
 		m.Body = slices.Clone(d.rest)
 		d.rest = nil

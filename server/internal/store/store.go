@@ -22,6 +22,7 @@ type Start struct {
 	Requests []Message       // with bodies; of all queues, by sequence
 	Sessions []Session
 	Windows  []Window
+	Keyed    []Keyed // by queue and sequence
 }
 
 // Memory is the start of a switch without a disk: a new key, and an epoch from
