@@ -129,6 +129,15 @@ var rules = []rule{
 		},
 	},
 	{
+		pkg: "rpc/otelrpc",
+		may: slices.Concat(grpc, []string{module + "rpc", "go.opentelemetry.io/otel/..."}),
+		why: "spans are interceptors as everybody may write them, and what becomes of them is the program's choice",
+		never: []ban{
+			{[]string{module + "server/..."}, "a program that calls must not carry a switch and its store"},
+			{[]string{"go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/exporters/..."}, "a library uses the API; who collects spans brings the SDK"},
+		},
+	},
+	{
 		pkg: "cmd/switch",
 		may: slices.Concat(grpc, []string{module + "server", module + "server/datadir", module + "client", module + "rpc", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go"}),
 		why: "the command is flags, signals, output and wiring: what it can do, every Go program can, so nothing of server/internal",
@@ -186,6 +195,10 @@ func TestRulesBite(t *testing.T) {
 		{"client", module + "server/servertest", "proto/frames"},
 		{"rpc", module + "server", "client"},
 		{"rpc", module + "proto/messageswitch/v1", ""},
+		{"rpc", "go.opentelemetry.io/otel", ""},
+		{"rpc/otelrpc", "go.opentelemetry.io/otel/sdk/trace", ""},
+		{"rpc/otelrpc", module + "server", "rpc"},
+		{"cmd/switch", module + "rpc/otelrpc", ""},
 		{"cmd/switch", module + "server/internal/queue", ""},
 		{"cmd/switch", module + "server/servertest", ""},
 		{"client", "example.com/foreign", ""},
