@@ -75,6 +75,33 @@
 // A handler that panics answers Internal to its caller, without a word of
 // what was on the stack. [OnError] gets value and stack.
 //
+// # Values instead of bodies
+//
+// [Handle] makes a handler of a function of values, and [Invoke] calls one:
+// protobuf messages travel in their binary form, everything else as JSON. Headers
+// named "content-type" say which: application/protobuf or application/json. A
+// handler of messages reads both and answers in kind, so that one line of JSON
+// typed in a shell reaches it:
+//
+//	switch call users --body '{"name":"x"}'
+//
+// # Interceptors
+//
+// A [CallInterceptor] stands between a program and its calls, a [ServeInterceptor]
+// between requests and their handler: for what all of them need, such as spans
+// (package otelrpc), credentials, or a log. They are made once and called in the
+// order in which they are given, the first one outermost. Those of a Caller see
+// Call, Do, Ping and Invoke; those of Serve see every request but pings.
+//
+// # Services
+//
+// With [Describe] a server says what it is: name, version, methods. The switch
+// keeps that beside its subscription, counts what becomes of its requests, and
+// shows both: to client.Admin's Services, and in switch service. [Caller.Ping]
+// sends a request that such a server answers itself. In other languages a service
+// is a field of Subscribe, and answers pings if it says so; see
+// messageswitch.v1.ServiceInfo.
+//
 // # What is not here
 //
 // Streams, and gRPC stubs through a queue. The protocol keeps field numbers for

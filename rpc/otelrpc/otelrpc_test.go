@@ -72,7 +72,9 @@ func (w *world) serve(ctx context.Context, queue string, h rpc.Handler, opts ...
 	go func() { served <- rpc.Serve(ctx, c, queue, h, opts...) }() // the server; the cleanup waits for it
 	w.Cleanup(func() {
 		stop()
-		_ = <-served // a test that minds has looked
+		if err := <-served; err != nil {
+			w.Errorf("serving queue %s: %v", queue, err)
+		}
 	})
 }
 
