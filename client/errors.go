@@ -83,6 +83,9 @@ var (
 	ErrQueueDestroyed        error = &sentinel{"QUEUE_DESTROYED", codes.NotFound, "queue destroyed"}
 	ErrDropped               error = &sentinel{"DROPPED", codes.ResourceExhausted, "dropped from a full queue"}
 	ErrSuperseded            error = &sentinel{"SUPERSEDED", codes.Aborted, "the session was attached by another stream"}
+	ErrParentGone            error = &sentinel{"PARENT_GONE", codes.Canceled, "the call that it was made for is over"}
+	ErrNotStarted            error = &sentinel{"NOT_STARTED", codes.Unavailable, "nobody began the request in time"}
+	ErrCallCancelled         error = &sentinel{"CALL_CANCELLED", codes.Canceled, "an operator cancelled the call"}
 	ErrProtocol              error = &sentinel{"PROTOCOL", codes.FailedPrecondition, "protocol violated"}
 	ErrStreamBroken          error = &sentinel{"STREAM_BROKEN", codes.Aborted, "stream broken"}
 	ErrNoStream              error = &sentinel{"NO_STREAM", codes.FailedPrecondition, "no stream under way"}

@@ -23,7 +23,7 @@ var sentinels = []error{
 	ErrVersionUnsupported, ErrDurabilityUnavailable, ErrCorrelationInUse, ErrNoReplyTo, ErrExpired, ErrAttemptsExhausted,
 	ErrRejected, ErrServerGone, ErrPurged, ErrQueueDestroyed, ErrDropped, ErrSuperseded, ErrProtocol,
 	ErrStreamBroken, ErrNoStream, ErrStreamNotAccepted, ErrStreamGap,
-	ErrCallNotFound, ErrCallNotYours, ErrKeyReused,
+	ErrCallNotFound, ErrCallNotYours, ErrKeyReused, ErrParentGone, ErrNotStarted, ErrCallCancelled,
 }
 
 // TestEveryReasonHasItsSentinel lets each reason of the protocol arrive in all

@@ -25,6 +25,7 @@ const (
 	TraceDestroyed TraceKind = "destroyed" // a queue was
 	TraceLogin     TraceKind = "login"     // a session began
 	TraceLogout    TraceKind = "logout"    // a session ended
+	TraceAbandoned TraceKind = "abandoned" // a request that runs was cancelled
 )
 
 // String is the kind.

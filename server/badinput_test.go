@@ -152,6 +152,25 @@ func (s *scene) badAdminVerbs(note func(string, error)) {
 	call("Purge a message that is not there", func() (proto.Message, error) {
 		return c.Purge(ctx, &pb.PurgeRequest{Queue: "q", MessageIds: []string{"0-1-1"}})
 	})
+	calls := func(req *pb.ListCallsRequest) (proto.Message, error) {
+		stream, err := c.ListCalls(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		return stream.Recv()
+	}
+	call("List too many calls", func() (proto.Message, error) { return calls(&pb.ListCallsRequest{Limit: 100_001}) })
+	call("List a call that is none", func() (proto.Message, error) { return calls(&pb.ListCallsRequest{Call: "garbage"}) })
+	call("Cancel no call", func() (proto.Message, error) { return c.CancelCall(ctx, &pb.CancelCallRequest{}) })
+	call("Cancel a call that is none", func() (proto.Message, error) { return c.CancelCall(ctx, &pb.CancelCallRequest{Call: "garbage"}) })
+	call("Cancel a call that is not there", func() (proto.Message, error) { return c.CancelCall(ctx, &pb.CancelCallRequest{Call: "0-1-1"}) })
+	call("Trace a message that is none", func() (proto.Message, error) {
+		stream, err := c.Trace(ctx, &pb.TraceRequest{MessageId: "garbage"})
+		if err != nil {
+			return nil, err
+		}
+		return stream.Recv()
+	})
 	call("Diagnose too much", func() (proto.Message, error) {
 		return c.Diagnostics(ctx, &pb.DiagnosticsRequest{MessagesPerQueue: 1001})
 	})

@@ -60,6 +60,8 @@ var badVerbs = []badVerb{
 	}},
 	{"Send a request with an unknown reply queue", always(&pb.SendRequest{Queue: "q", ReplyTo: "nowhere", CorrelationId: "c"})},
 	{"Send with nobody there", always(&pb.SendRequest{Queue: "q", RequireConsumer: true})},
+	{"Send for a parent that is none", always(&pb.SendRequest{Queue: "q", Parent: "garbage"})},
+	{"Send to be begun in the past", always(&pb.SendRequest{Queue: "q", StartMs: -1})},
 	{"Send and create with an unknown enum", always(&pb.SendRequest{Queue: "new", Create: &pb.QueueOptions{Overflow: 3}})},
 
 	{"Create a temporary name", always(&pb.CreateRequest{Queue: "tmp.mine"})},

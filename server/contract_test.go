@@ -21,7 +21,7 @@ type contract struct {
 // memory, time is fake: no contract waits there.
 func TestContract(t *testing.T) {
 	for _, c := range slices.Concat(durabilityContracts, idempotencyContracts, leaseContracts, nackContracts, staleContracts, deathContracts,
-		orderContracts, creditContracts, replyContracts, deadlineContracts, sessionContracts, resumeContracts, idContracts,
+		orderContracts, creditContracts, replyContracts, deadlineContracts, callContracts, startContracts, sessionContracts, resumeContracts, idContracts,
 		queueContracts, limitContracts, overflowContracts, temporaryContracts, streamContracts) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -85,6 +85,10 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 		if err := checkEnums(req.GetCreate()); err != nil {
 			return nil, err
 		}
+		parent, err := parentID(req.GetParent())
+		if err != nil {
+			return nil, err
+		}
 		fx, err := tx.Apply(&queue.Send{
 			Session:         id,
 			Queue:           req.GetQueue(),
@@ -102,6 +106,8 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 			Stream:          req.GetStream(),
 			Key:             req.GetKey(),
 			KeyTTL:          millis(req.GetKeyTtlMs()),
+			Parent:          parent,
+			StartWithin:     millis(req.GetStartMs()),
 		})
 		if err != nil {
 			return nil, err

@@ -74,6 +74,9 @@ var errorTable = []struct {
 	{queue.ErrCallNotFound, codes.NotFound, pb.Reason_REASON_CALL_NOT_FOUND, 0},
 	{queue.ErrCallNotYours, codes.PermissionDenied, pb.Reason_REASON_CALL_NOT_YOURS, 0},
 	{queue.ErrKeyReused, codes.FailedPrecondition, pb.Reason_REASON_KEY_REUSED, 0},
+	{queue.ErrParentGone, codes.Canceled, pb.Reason_REASON_PARENT_GONE, 0},
+	{queue.ErrNotStarted, codes.Unavailable, pb.Reason_REASON_NOT_STARTED, time.Second},
+	{queue.ErrCallCancelled, codes.Canceled, pb.Reason_REASON_CALL_CANCELLED, 0},
 	{errProtocol, codes.FailedPrecondition, pb.Reason_REASON_PROTOCOL, 0},
 }
 

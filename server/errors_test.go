@@ -145,7 +145,7 @@ func TestUnknownError(t *testing.T) {
 func TestErrorSplit(t *testing.T) {
 	certain := []codes.Code{codes.NotFound, codes.InvalidArgument, codes.PermissionDenied, codes.ResourceExhausted, codes.FailedPrecondition,
 		codes.AlreadyExists, codes.Unauthenticated}
-	unknown := []codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal}
+	unknown := []codes.Code{codes.Canceled, codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal}
 	for _, row := range server.ErrorTable() {
 		if !slices.Contains(certain, row.Code) && !slices.Contains(unknown, row.Code) {
 			t.Errorf("%v is %v, which says nothing about a retry", row.Err, row.Code)

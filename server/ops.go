@@ -80,6 +80,13 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 		Stream:          m.Stream,
 		Key:             m.Key,
 		KeyTTL:          millis(m.KeyTTLMS),
+		StartWithin:     millis(m.StartMS),
+	}
+	if m.Parent != "" {
+		var err error
+		if op.Parent, err = parentID(m.Parent); err != nil {
+			return err
+		}
 	}
 	if m.Create == nil {
 		return nil
@@ -90,6 +97,14 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 	}
 	op.Create, op.CreateOptions = true, options(&o)
 	return checkEnums(&o)
+}
+
+// parentID is the parent of a SendRequest; zero when it names none.
+func parentID(s string) (queue.ID, error) {
+	if s == "" {
+		return queue.ID{}, nil
+	}
+	return queue.ParseID(s)
 }
 
 // replyOp makes op, but for its body, from an encoded ReplyRequest.

@@ -82,6 +82,30 @@ var restartContracts = []contract{
 			s.Error("the message has more attempts than it was given")
 		}
 	}},
+	{name: "G6_a_tree_of_calls_comes_back", play: func(s *scene) {
+		caller, mid := s.client("caller"), s.client("mid")
+		caller.create("mid", nil)
+		caller.create("nobody", nil)
+		to := caller.temporary()
+		caller.request("mid", to, "root")
+		work := mid.subscribe("mid", 1)
+		root := mid.take()
+		replies := must[*pb.CreateResponse](mid, &pb.CreateRequest{}).GetQueue()
+		answers := mid.subscribe(replies, 10)
+		mid.callFor(root, "nobody", replies, "child")
+		must[*pb.SendResponse](mid, &pb.SendRequest{Queue: "nobody", ReplyTo: replies, CorrelationId: "soon", StartMs: 60_000})
+		s.again(&caller, &mid)
+		mid.bound(work).getsOne("root", 1)
+		mid.bound(answers)
+		calls, _ := s.calls(&pb.ListCallsRequest{Queue: "nobody"})
+		if len(calls) != 2 || calls[0].GetParent() != root.GetMessageId() || calls[1].GetStartMs() <= 0 || calls[1].GetStartMs() > 60_000 {
+			s.Fatalf("the calls are %v", calls)
+		}
+		caller.cancelled(to, "root", pb.CancelState_CANCEL_STATE_RUNNING)
+		mid.isTold("child", codes.Canceled, pb.Reason_REASON_PARENT_GONE)
+		s.pass(61 * time.Second)
+		mid.isTold("soon", codes.Unavailable, pb.Reason_REASON_NOT_STARTED)
+	}},
 	{name: "G1_queues_come_back_as_they_were", play: func(s *scene) {
 		p := s.client("p")
 		o := &pb.QueueOptions{MaxMessages: 7, MaxBytes: 1000, MaxAgeMs: 60_000, Overflow: pb.Overflow_OVERFLOW_DROP_OLDEST, MaxAttempts: 3,

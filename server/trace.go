@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,6 +19,10 @@ func (a *adminService) Trace(req *pb.TraceRequest, ss grpc.ServerStreamingServer
 	if _, err := a.s.principal(ss.Context()); err != nil {
 		return a.s.status(err)
 	}
+	want, err := newTraceFilter(req)
+	if err != nil {
+		return a.s.status(err)
+	}
 	w := a.s.engine.Watch()
 	defer w.Close()
 	buf := make([]queue.Event, traceBatch)
@@ -25,7 +30,7 @@ func (a *adminService) Trace(req *pb.TraceRequest, ss grpc.ServerStreamingServer
 		n, missed := w.After(after, buf)
 		if n > 0 {
 			after = buf[n-1].Number
-			if err := sendTrace(ss, buf[:n], missed, req.GetQueue()); err != nil {
+			if err := sendTrace(ss, buf[:n], missed, want); err != nil {
 				return err
 			}
 			continue
@@ -43,10 +48,10 @@ func (a *adminService) Trace(req *pb.TraceRequest, ss grpc.ServerStreamingServer
 	}
 }
 
-func sendTrace(ss grpc.ServerStreamingServer[pb.TraceResponse], events []queue.Event, missed uint64, only string) error {
+func sendTrace(ss grpc.ServerStreamingServer[pb.TraceResponse], events []queue.Event, missed uint64, want traceFilter) error {
 	res := &pb.TraceResponse{Missed: missed}
 	for i := range events {
-		if only == "" || events[i].Queue == only {
+		if want.has(&events[i]) {
 			res.Events = append(res.Events, traceEvent(&events[i]))
 		}
 	}
@@ -55,6 +60,27 @@ func sendTrace(ss grpc.ServerStreamingServer[pb.TraceResponse], events []queue.E
 	}
 	return ss.Send(res)
 }
+
+// traceFilter is which events a reader wants.
+type traceFilter struct {
+	queue   string   // empty: those of all
+	message queue.ID // zero: those of all
+}
+
+func newTraceFilter(req *pb.TraceRequest) (f traceFilter, err error) {
+	f.queue = req.GetQueue()
+	if req.GetMessageId() != "" {
+		f.message, err = queue.ParseID(req.GetMessageId())
+	}
+	return f, err
+}
+
+func (f traceFilter) has(e *queue.Event) bool {
+	return (f.queue == "" || e.Queue == f.queue) && (f.message.IsZero() || e.Message == f.message)
+}
+
+// maxTraceCause is how much of an error's text an event tells, in bytes.
+const maxTraceCause = 256
 
 func traceEvent(e *queue.Event) *pb.TraceEvent {
 	out := &pb.TraceEvent{
@@ -71,9 +97,12 @@ func traceEvent(e *queue.Event) *pb.TraceEvent {
 		BodyBytes:     uint64(e.Bytes),
 		BodyPrefix:    e.Prefix(),
 		TookUs:        e.Took.Microseconds(),
+		Ahead:         uint64(e.Ahead),
 	}
 	if e.Err != nil {
 		out.Reason = reason(e.Err)
+		text := e.Err.Error()
+		out.Cause = strings.ToValidUTF8(text[:min(len(text), maxTraceCause)], "")
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 // The core's list of events and the protocol's are the same.
 func TestTraceKinds(t *testing.T) {
-	if core, wire := int(queue.SessionOver), len(pb.TraceKind_name)-1; core != wire {
+	if core, wire := int(queue.MessageAbandoned), len(pb.TraceKind_name)-1; core != wire {
 		t.Errorf("the core has %d kinds of events, the protocol %d", core, wire)
 	}
 	inFakeTime(t, forms[0], server.Config{}, func(s *scene) {
@@ -63,6 +64,12 @@ func TestTraceKinds(t *testing.T) {
 		p.request("q", own, "c")
 		p.cancelled(own, "c", pb.CancelState_CANCEL_STATE_WITHDRAWN)
 		saw(sent, pb.TraceKind_TRACE_KIND_CANCELLED)
+		p.request("q", own, "c")
+		d = p.take()
+		p.cancelled(own, "c", pb.CancelState_CANCEL_STATE_RUNNING)
+		saw(sent, delivered, pb.TraceKind_TRACE_KIND_ABANDONED)
+		p.ack(d)
+		saw(acked)
 		p.send("q", "purged")
 		admin(s, pb.AdminServiceClient.Purge, &pb.PurgeRequest{Queue: "q"})
 		saw(sent, dropped)
@@ -116,9 +123,44 @@ var traceCases = map[string]func(*scene){
 		dead := events[len(events)-1]
 		want := &pb.TraceEvent{Number: dead.GetNumber(), UnixUs: time.Now().UnixMicro(), Kind: pb.TraceKind_TRACE_KIND_DEAD, Sender: "p", Queue: "q",
 			Receiver: "w", MessageId: d.GetMessageId(), CorrelationId: body, ReplyTo: own, Attempt: 1, BodyBytes: 60, BodyPrefix: []byte(body[:48]),
-			TookUs: 1_500_000, Reason: pb.Reason_REASON_REJECTED}
+			TookUs: 1_500_000, Reason: pb.Reason_REASON_REJECTED, Cause: `the server of queue "q" rejected the message (no cause given)`}
 		if !proto.Equal(dead, want) {
 			s.Errorf("got %v, want %v", dead, want)
+		}
+	},
+	"why a message came back": func(s *scene) {
+		p, w := s.client("p"), s.client("w")
+		p.send2("q")
+		p.send2("q")
+		w.subscribe("q", 1)
+		d := w.take()
+		s.pass(31 * time.Second)
+		must[*pb.NackResponse](w, &pb.NackRequest{Leases: []uint64{w.take().GetLease()}, Cause: "not today"})
+		w.release(w.take())
+		w.logout()
+		var got []string
+		for _, e := range s.trace(&pb.TraceRequest{MessageId: d.GetMessageId()}) {
+			if e.GetKind() == pb.TraceKind_TRACE_KIND_RETURNED {
+				got = append(got, fmt.Sprint(e.GetReason(), ": ", e.GetCause()))
+			}
+		}
+		want := []string{
+			`REASON_LEASE_GONE: attempt 1 of 5 on queue "q" failed: its lease of 30s ended without an ack`,
+			`REASON_UNSPECIFIED: attempt 2 of 5 on queue "q" failed (not today)`,
+			`REASON_UNSPECIFIED: `,
+			`REASON_SERVER_GONE: attempt 3 of 5 on queue "q" was lost: the session of its server "w" ended`,
+		}
+		if !slices.Equal(got, want) {
+			s.Errorf("it came back %q, want %q", got, want)
+		}
+	},
+	"of one message, and what was before it": func(s *scene) {
+		p := s.client("p")
+		p.create("q", nil)
+		ids := p.send("q", "1", "2", "3")
+		events := s.trace(&pb.TraceRequest{MessageId: ids[2]})
+		if len(events) != 1 || events[0].GetMessageId() != ids[2] || events[0].GetAhead() != 2 {
+			s.Errorf("got %v", events)
 		}
 	},
 	"of one queue alone": func(s *scene) {

@@ -121,6 +121,8 @@ type Send struct {
 	Create          []byte // an encoded QueueOptions; nil: absent
 	RequireConsumer bool
 	MaxAttempts     uint32
+	Parent          string
+	StartMS         int64
 	Stream          bool
 	Key             string
 	KeyTTLMS        int64
@@ -156,6 +158,10 @@ func (m *Send) Unmarshal(b []byte) error {
 			c.flag(&m.RequireConsumer)
 		case 12:
 			number(&c, &m.MaxAttempts)
+		case 13:
+			c.text(&m.Parent)
+		case 15:
+			number(&c, &m.StartMS)
 		case 16:
 			c.flag(&m.Stream)
 		case 14:
@@ -172,7 +178,8 @@ func (m *Send) size() int {
 	return sizeBytes(2, len(m.Queue)) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) +
 		sizeBytes(5, len(m.CorrelationID)) + sizeBytes(6, len(m.ReplyTo)) + sizeVarint(7, uint64(m.TimeoutMS)) +
 		sizeBytes(8, len(m.Producer)) + sizeVarint(9, m.Sequence) + sizeMessage(10, m.Create) +
-		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts)) + sizeBytes(14, len(m.Key)) +
+		sizeFlag(11, m.RequireConsumer) + sizeVarint(12, uint64(m.MaxAttempts)) +
+		sizeBytes(13, len(m.Parent)) + sizeBytes(14, len(m.Key)) + sizeVarint(15, uint64(m.StartMS)) +
 		sizeFlag(16, m.Stream) + sizeVarint(17, uint64(m.KeyTTLMS))
 }
 
@@ -190,7 +197,9 @@ func (m *Send) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendMessage(b, 10, m.Create)
 	b = appendFlag(b, 11, m.RequireConsumer)
 	b = appendVarint(b, 12, uint64(m.MaxAttempts))
+	b = appendText(b, 13, m.Parent)
 	b = appendText(b, 14, m.Key)
+	b = appendVarint(b, 15, uint64(m.StartMS))
 	b = appendFarFlag(b, 16, m.Stream)
 	return appendFarVarint(b, 17, uint64(m.KeyTTLMS))
 }

@@ -42,7 +42,7 @@ func sendOf(m *pb.SendRequest) *Send {
 	return &Send{
 		Queue: m.Queue, Body: m.Body, Headers: headersOf(m.Headers), CorrelationID: m.CorrelationId, ReplyTo: m.ReplyTo,
 		TimeoutMS: m.TimeoutMs, Producer: m.Producer, Sequence: m.Sequence, Create: encoded(m.Create),
-		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream, Key: m.Key, KeyTTLMS: m.KeyTtlMs,
+		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Parent: m.Parent, StartMS: m.StartMs, Stream: m.Stream, Key: m.Key, KeyTTLMS: m.KeyTtlMs,
 	}
 }
 
@@ -50,7 +50,7 @@ func (m *Send) generated() (*pb.SendRequest, error) {
 	out := &pb.SendRequest{
 		Queue: m.Queue, Body: m.Body, Headers: headerMap(m.Headers), CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo,
 		TimeoutMs: m.TimeoutMS, Producer: m.Producer, Sequence: m.Sequence,
-		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Stream: m.Stream, Key: m.Key, KeyTtlMs: m.KeyTTLMS,
+		RequireConsumer: m.RequireConsumer, MaxAttempts: m.MaxAttempts, Parent: m.Parent, StartMs: m.StartMS, Stream: m.Stream, Key: m.Key, KeyTtlMs: m.KeyTTLMS,
 	}
 	if m.Create == nil {
 		return out, nil

@@ -229,6 +229,9 @@ const (
 	TraceKind_TRACE_KIND_LOGIN TraceKind = 12
 	// A session ended.
 	TraceKind_TRACE_KIND_LOGOUT TraceKind = 13
+	// Nobody waits any more for the reply to a request that runs: it was cancelled,
+	// or its caller is gone. Whoever holds it is told.
+	TraceKind_TRACE_KIND_ABANDONED TraceKind = 14
 )
 
 // Enum value maps for TraceKind.
@@ -248,6 +251,7 @@ var (
 		11: "TRACE_KIND_DESTROYED",
 		12: "TRACE_KIND_LOGIN",
 		13: "TRACE_KIND_LOGOUT",
+		14: "TRACE_KIND_ABANDONED",
 	}
 	TraceKind_value = map[string]int32{
 		"TRACE_KIND_UNSPECIFIED": 0,
@@ -264,6 +268,7 @@ var (
 		"TRACE_KIND_DESTROYED":   11,
 		"TRACE_KIND_LOGIN":       12,
 		"TRACE_KIND_LOGOUT":      13,
+		"TRACE_KIND_ABANDONED":   14,
 	}
 )
 
@@ -1737,7 +1742,9 @@ type TraceRequest struct {
 	// Stay and send what happens from here on.
 	Follow bool `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
 	// Only this queue's events. Empty: all.
-	Queue         string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Only this message's events. Empty: all.
+	MessageId     string `protobuf:"bytes,4,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1789,6 +1796,13 @@ func (x *TraceRequest) GetFollow() bool {
 func (x *TraceRequest) GetQueue() string {
 	if x != nil {
 		return x.Queue
+	}
+	return ""
+}
+
+func (x *TraceRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
 	}
 	return ""
 }
@@ -1878,7 +1892,12 @@ type TraceEvent struct {
 	// For what ends a delivery: how long it was held, in microseconds.
 	TookUs int64 `protobuf:"varint,13,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"`
 	// Why, where there is a why.
-	Reason        Reason `protobuf:"varint,14,opt,name=reason,proto3,enum=messageswitch.v1.Reason" json:"reason,omitempty"`
+	Reason Reason `protobuf:"varint,14,opt,name=reason,proto3,enum=messageswitch.v1.Reason" json:"reason,omitempty"`
+	// When a message enters a queue: how many were there before it, waiting and
+	// held.
+	Ahead uint64 `protobuf:"varint,15,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	// Why, in words: at most 256 bytes.
+	Cause         string `protobuf:"bytes,16,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2011,6 +2030,449 @@ func (x *TraceEvent) GetReason() Reason {
 	return Reason_REASON_UNSPECIFIED
 }
 
+func (x *TraceEvent) GetAhead() uint64 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
+func (x *TraceEvent) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// ListCallsRequest selects calls.
+type ListCallsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this queue's. Empty: all.
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Only queues whose names begin with this. Empty: all.
+	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Only this call, by its message id. Empty: all.
+	Call string `protobuf:"bytes,3,opt,name=call,proto3" json:"call,omitempty"`
+	// At most so many. Zero means 10,000; at most 100,000.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCallsRequest) Reset() {
+	*x = ListCallsRequest{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCallsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCallsRequest) ProtoMessage() {}
+
+func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCallsRequest.ProtoReflect.Descriptor instead.
+func (*ListCallsRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListCallsRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetCall() string {
+	if x != nil {
+		return x.Call
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListCallsResponse is a part of the calls, by queue and, mostly, by age.
+type ListCallsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The calls; at most 1,000.
+	Calls []*CallInfo `protobuf:"bytes,1,rep,name=calls,proto3" json:"calls,omitempty"`
+	// True when there are more than the limit.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCallsResponse) Reset() {
+	*x = ListCallsResponse{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCallsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCallsResponse) ProtoMessage() {}
+
+func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCallsResponse.ProtoReflect.Descriptor instead.
+func (*ListCallsResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListCallsResponse) GetCalls() []*CallInfo {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *ListCallsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// CallInfo is a call that waits or runs.
+type CallInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name: the request's message id.
+	Call string `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	// The queue that it is in.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Where it is in its life: leased means that it runs.
+	State MessageState `protobuf:"varint,3,opt,name=state,proto3,enum=messageswitch.v1.MessageState" json:"state,omitempty"`
+	// The name of the session that made it.
+	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	// What became of that. Unspecified when the reply goes to a named queue.
+	CallerState CallerState `protobuf:"varint,5,opt,name=caller_state,json=callerState,proto3,enum=messageswitch.v1.CallerState" json:"caller_state,omitempty"`
+	// The name of the session that it runs at. Empty: it waits.
+	Server string `protobuf:"bytes,6,opt,name=server,proto3" json:"server,omitempty"`
+	// False while that session's connection is lost.
+	ServerConnected bool `protobuf:"varint,7,opt,name=server_connected,json=serverConnected,proto3" json:"server_connected,omitempty"`
+	// Deliveries that count so far, the one that runs among them.
+	Attempt uint32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// How many it may have.
+	MaxAttempts uint32 `protobuf:"varint,9,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// How long ago it was made, in milliseconds.
+	AgeMs int64 `protobuf:"varint,10,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	// How long this attempt has run, in milliseconds. Zero: it waits.
+	RunningMs int64 `protobuf:"varint,11,opt,name=running_ms,json=runningMs,proto3" json:"running_ms,omitempty"`
+	// How long until it expires, in milliseconds. Zero: it does not.
+	TimeoutMs int64 `protobuf:"varint,12,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	// How long until it has to be begun, in milliseconds. Zero: it was, or need not.
+	StartMs int64 `protobuf:"varint,13,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	// The call that it was made for, by its message id. Empty: none.
+	Parent string `protobuf:"bytes,14,opt,name=parent,proto3" json:"parent,omitempty"`
+	// How many calls that were made for it are pending.
+	Children uint32 `protobuf:"varint,15,opt,name=children,proto3" json:"children,omitempty"`
+	// Consumers of its queue whose session lives.
+	Consumers uint32 `protobuf:"varint,16,opt,name=consumers,proto3" json:"consumers,omitempty"`
+	// For how long its queue has had none, in milliseconds. Zero: it has one, or has
+	// never had one.
+	UnservedMs    int64 `protobuf:"varint,17,opt,name=unserved_ms,json=unservedMs,proto3" json:"unserved_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallInfo) Reset() {
+	*x = CallInfo{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallInfo) ProtoMessage() {}
+
+func (x *CallInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallInfo.ProtoReflect.Descriptor instead.
+func (*CallInfo) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CallInfo) GetCall() string {
+	if x != nil {
+		return x.Call
+	}
+	return ""
+}
+
+func (x *CallInfo) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *CallInfo) GetState() MessageState {
+	if x != nil {
+		return x.State
+	}
+	return MessageState_MESSAGE_STATE_UNSPECIFIED
+}
+
+func (x *CallInfo) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *CallInfo) GetCallerState() CallerState {
+	if x != nil {
+		return x.CallerState
+	}
+	return CallerState_CALLER_STATE_UNSPECIFIED
+}
+
+func (x *CallInfo) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *CallInfo) GetServerConnected() bool {
+	if x != nil {
+		return x.ServerConnected
+	}
+	return false
+}
+
+func (x *CallInfo) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *CallInfo) GetMaxAttempts() uint32 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *CallInfo) GetAgeMs() int64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *CallInfo) GetRunningMs() int64 {
+	if x != nil {
+		return x.RunningMs
+	}
+	return 0
+}
+
+func (x *CallInfo) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *CallInfo) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *CallInfo) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CallInfo) GetChildren() uint32 {
+	if x != nil {
+		return x.Children
+	}
+	return 0
+}
+
+func (x *CallInfo) GetConsumers() uint32 {
+	if x != nil {
+		return x.Consumers
+	}
+	return 0
+}
+
+func (x *CallInfo) GetUnservedMs() int64 {
+	if x != nil {
+		return x.UnservedMs
+	}
+	return 0
+}
+
+// CancelCallRequest names a call.
+type CancelCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its message id. Required.
+	Call          string `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCallRequest) Reset() {
+	*x = CancelCallRequest{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCallRequest) ProtoMessage() {}
+
+func (x *CancelCallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCallRequest.ProtoReflect.Descriptor instead.
+func (*CancelCallRequest) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CancelCallRequest) GetCall() string {
+	if x != nil {
+		return x.Call
+	}
+	return ""
+}
+
+// CancelCallResponse says what was done.
+type CancelCallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True: it ran, and whoever holds it is told. False: it waited, and is gone.
+	Running bool `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
+	// How many calls that were made for it, and for those, ended with it.
+	Others uint32 `protobuf:"varint,2,opt,name=others,proto3" json:"others,omitempty"`
+	// The queue that it was in.
+	Queue         string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCallResponse) Reset() {
+	*x = CancelCallResponse{}
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCallResponse) ProtoMessage() {}
+
+func (x *CancelCallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCallResponse.ProtoReflect.Descriptor instead.
+func (*CancelCallResponse) Descriptor() ([]byte, []int) {
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CancelCallResponse) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
+func (x *CancelCallResponse) GetOthers() uint32 {
+	if x != nil {
+		return x.Others
+	}
+	return 0
+}
+
+func (x *CancelCallResponse) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
 // ShutdownRequest ends the switch.
 type ShutdownRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2023,7 +2485,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2497,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[20]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2510,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShutdownRequest) GetBoundMs() int64 {
@@ -2067,7 +2529,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2541,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[21]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2554,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 // ReplayRequest says which dead letters are tried again.
@@ -2117,7 +2579,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2591,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[22]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2604,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplayRequest) GetQueue() string {
@@ -2198,7 +2660,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2672,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[23]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2685,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReplayResponse) GetReplayed() uint64 {
@@ -2270,7 +2732,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2744,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[24]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2757,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListServicesRequest) GetPrefix() string {
@@ -2333,7 +2795,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2807,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[25]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2820,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListServicesResponse) GetInstances() []*ServiceInstance {
@@ -2402,7 +2864,7 @@ type ServiceInstance struct {
 
 func (x *ServiceInstance) Reset() {
 	*x = ServiceInstance{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[26]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2876,7 @@ func (x *ServiceInstance) String() string {
 func (*ServiceInstance) ProtoMessage() {}
 
 func (x *ServiceInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[26]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2889,7 @@ func (x *ServiceInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceInstance.ProtoReflect.Descriptor instead.
 func (*ServiceInstance) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ServiceInstance) GetInfo() *ServiceInfo {
@@ -2523,7 +2985,7 @@ type ServiceStats struct {
 
 func (x *ServiceStats) Reset() {
 	*x = ServiceStats{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[27]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2535,7 +2997,7 @@ func (x *ServiceStats) String() string {
 func (*ServiceStats) ProtoMessage() {}
 
 func (x *ServiceStats) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[27]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2548,7 +3010,7 @@ func (x *ServiceStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStats.ProtoReflect.Descriptor instead.
 func (*ServiceStats) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ServiceStats) GetDelivered() uint64 {
@@ -2623,7 +3085,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[28]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +3097,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[28]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +3110,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 // BackupResponse is a piece of the copy. A file's pieces come one after the
@@ -2671,7 +3133,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[29]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +3145,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_messageswitch_v1_admin_proto_msgTypes[29]
+	mi := &file_messageswitch_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +3158,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_messageswitch_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BackupResponse) GetFile() string {
@@ -2860,14 +3322,16 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\tconsumers\x18\x06 \x01(\rR\tconsumers\x12\x16\n" +
 	"\x06leases\x18\a \x01(\rR\x06leases\x12)\n" +
 	"\x10pending_requests\x18\b \x01(\rR\x0fpendingRequests\x12\x15\n" +
-	"\x06age_ms\x18\t \x01(\x03R\x05ageMs\"R\n" +
+	"\x06age_ms\x18\t \x01(\x03R\x05ageMs\"q\n" +
 	"\fTraceRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x14\n" +
-	"\x05queue\x18\x03 \x01(\tR\x05queue\"]\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x04 \x01(\tR\tmessageId\"]\n" +
 	"\rTraceResponse\x124\n" +
 	"\x06events\x18\x01 \x03(\v2\x1c.messageswitch.v1.TraceEventR\x06events\x12\x16\n" +
-	"\x06missed\x18\x02 \x01(\x04R\x06missed\"\xbe\x03\n" +
+	"\x06missed\x18\x02 \x01(\x04R\x06missed\"\xea\x03\n" +
 	"\n" +
 	"TraceEvent\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x17\n" +
@@ -2887,7 +3351,45 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\vbody_prefix\x18\f \x01(\fR\n" +
 	"bodyPrefix\x12\x17\n" +
 	"\atook_us\x18\r \x01(\x03R\x06tookUs\x120\n" +
-	"\x06reason\x18\x0e \x01(\x0e2\x18.messageswitch.v1.ReasonR\x06reason\",\n" +
+	"\x06reason\x18\x0e \x01(\x0e2\x18.messageswitch.v1.ReasonR\x06reason\x12\x14\n" +
+	"\x05ahead\x18\x0f \x01(\x04R\x05ahead\x12\x14\n" +
+	"\x05cause\x18\x10 \x01(\tR\x05cause\"j\n" +
+	"\x10ListCallsRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x12\n" +
+	"\x04call\x18\x03 \x01(\tR\x04call\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"Y\n" +
+	"\x11ListCallsResponse\x120\n" +
+	"\x05calls\x18\x01 \x03(\v2\x1a.messageswitch.v1.CallInfoR\x05calls\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xa7\x04\n" +
+	"\bCallInfo\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\tR\x04call\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x124\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1e.messageswitch.v1.MessageStateR\x05state\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x12@\n" +
+	"\fcaller_state\x18\x05 \x01(\x0e2\x1d.messageswitch.v1.CallerStateR\vcallerState\x12\x16\n" +
+	"\x06server\x18\x06 \x01(\tR\x06server\x12)\n" +
+	"\x10server_connected\x18\a \x01(\bR\x0fserverConnected\x12\x18\n" +
+	"\aattempt\x18\b \x01(\rR\aattempt\x12!\n" +
+	"\fmax_attempts\x18\t \x01(\rR\vmaxAttempts\x12\x15\n" +
+	"\x06age_ms\x18\n" +
+	" \x01(\x03R\x05ageMs\x12\x1d\n" +
+	"\n" +
+	"running_ms\x18\v \x01(\x03R\trunningMs\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\f \x01(\x03R\ttimeoutMs\x12\x19\n" +
+	"\bstart_ms\x18\r \x01(\x03R\astartMs\x12\x16\n" +
+	"\x06parent\x18\x0e \x01(\tR\x06parent\x12\x1a\n" +
+	"\bchildren\x18\x0f \x01(\rR\bchildren\x12\x1c\n" +
+	"\tconsumers\x18\x10 \x01(\rR\tconsumers\x12\x1f\n" +
+	"\vunserved_ms\x18\x11 \x01(\x03R\n" +
+	"unservedMs\"'\n" +
+	"\x11CancelCallRequest\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\tR\x04call\"\\\n" +
+	"\x12CancelCallResponse\x12\x18\n" +
+	"\arunning\x18\x01 \x01(\bR\arunning\x12\x16\n" +
+	"\x06others\x18\x02 \x01(\rR\x06others\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\",\n" +
 	"\x0fShutdownRequest\x12\x19\n" +
 	"\bbound_ms\x18\x01 \x01(\x03R\aboundMs\"\x12\n" +
 	"\x10ShutdownResponse\"\x84\x01\n" +
@@ -2954,7 +3456,7 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x0eHEALTH_RUNNING\x10\x01\x12\x18\n" +
 	"\x14HEALTH_NEVER_STARTED\x10\x02\x12\x12\n" +
 	"\x0eHEALTH_STOPPED\x10\x03\x12\x10\n" +
-	"\fHEALTH_STUCK\x10\x04*\xdb\x02\n" +
+	"\fHEALTH_STUCK\x10\x04*\xf5\x02\n" +
 	"\tTraceKind\x12\x1a\n" +
 	"\x16TRACE_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTRACE_KIND_SENT\x10\x01\x12\x18\n" +
@@ -2970,7 +3472,8 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x12\x18\n" +
 	"\x14TRACE_KIND_DESTROYED\x10\v\x12\x14\n" +
 	"\x10TRACE_KIND_LOGIN\x10\f\x12\x15\n" +
-	"\x11TRACE_KIND_LOGOUT\x10\r2\xaf\x06\n" +
+	"\x11TRACE_KIND_LOGOUT\x10\r\x12\x18\n" +
+	"\x14TRACE_KIND_ABANDONED\x10\x0e2\xe0\a\n" +
 	"\fAdminService\x12E\n" +
 	"\x04List\x12\x1d.messageswitch.v1.ListRequest\x1a\x1e.messageswitch.v1.ListResponse\x12Q\n" +
 	"\bDescribe\x12!.messageswitch.v1.DescribeRequest\x1a\".messageswitch.v1.DescribeResponse\x12E\n" +
@@ -2980,7 +3483,10 @@ const file_messageswitch_v1_admin_proto_rawDesc = "" +
 	"\x05Trace\x12\x1e.messageswitch.v1.TraceRequest\x1a\x1f.messageswitch.v1.TraceResponse0\x01\x12K\n" +
 	"\x06Replay\x12\x1f.messageswitch.v1.ReplayRequest\x1a .messageswitch.v1.ReplayResponse\x12M\n" +
 	"\x06Backup\x12\x1f.messageswitch.v1.BackupRequest\x1a .messageswitch.v1.BackupResponse0\x01\x12]\n" +
-	"\fListServices\x12%.messageswitch.v1.ListServicesRequest\x1a&.messageswitch.v1.ListServicesResponse\x12Q\n" +
+	"\fListServices\x12%.messageswitch.v1.ListServicesRequest\x1a&.messageswitch.v1.ListServicesResponse\x12V\n" +
+	"\tListCalls\x12\".messageswitch.v1.ListCallsRequest\x1a#.messageswitch.v1.ListCallsResponse0\x01\x12W\n" +
+	"\n" +
+	"CancelCall\x12#.messageswitch.v1.CancelCallRequest\x1a$.messageswitch.v1.CancelCallResponse\x12Q\n" +
 	"\bShutdown\x12!.messageswitch.v1.ShutdownRequest\x1a\".messageswitch.v1.ShutdownResponseBCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
@@ -2996,7 +3502,7 @@ func file_messageswitch_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_messageswitch_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_messageswitch_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_messageswitch_v1_admin_proto_goTypes = []any{
 	(MessageState)(0),            // 0: messageswitch.v1.MessageState
 	(CallerState)(0),             // 1: messageswitch.v1.CallerState
@@ -3022,35 +3528,40 @@ var file_messageswitch_v1_admin_proto_goTypes = []any{
 	(*TraceRequest)(nil),         // 21: messageswitch.v1.TraceRequest
 	(*TraceResponse)(nil),        // 22: messageswitch.v1.TraceResponse
 	(*TraceEvent)(nil),           // 23: messageswitch.v1.TraceEvent
-	(*ShutdownRequest)(nil),      // 24: messageswitch.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),     // 25: messageswitch.v1.ShutdownResponse
-	(*ReplayRequest)(nil),        // 26: messageswitch.v1.ReplayRequest
-	(*ReplayResponse)(nil),       // 27: messageswitch.v1.ReplayResponse
-	(*ListServicesRequest)(nil),  // 28: messageswitch.v1.ListServicesRequest
-	(*ListServicesResponse)(nil), // 29: messageswitch.v1.ListServicesResponse
-	(*ServiceInstance)(nil),      // 30: messageswitch.v1.ServiceInstance
-	(*ServiceStats)(nil),         // 31: messageswitch.v1.ServiceStats
-	(*BackupRequest)(nil),        // 32: messageswitch.v1.BackupRequest
-	(*BackupResponse)(nil),       // 33: messageswitch.v1.BackupResponse
-	nil,                          // 34: messageswitch.v1.MessageInfo.HeadersEntry
-	(Durability)(0),              // 35: messageswitch.v1.Durability
-	(*QueueOptions)(nil),         // 36: messageswitch.v1.QueueOptions
-	(Reason)(0),                  // 37: messageswitch.v1.Reason
-	(*Failure)(nil),              // 38: messageswitch.v1.Failure
-	(*ServiceInfo)(nil),          // 39: messageswitch.v1.ServiceInfo
+	(*ListCallsRequest)(nil),     // 24: messageswitch.v1.ListCallsRequest
+	(*ListCallsResponse)(nil),    // 25: messageswitch.v1.ListCallsResponse
+	(*CallInfo)(nil),             // 26: messageswitch.v1.CallInfo
+	(*CancelCallRequest)(nil),    // 27: messageswitch.v1.CancelCallRequest
+	(*CancelCallResponse)(nil),   // 28: messageswitch.v1.CancelCallResponse
+	(*ShutdownRequest)(nil),      // 29: messageswitch.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),     // 30: messageswitch.v1.ShutdownResponse
+	(*ReplayRequest)(nil),        // 31: messageswitch.v1.ReplayRequest
+	(*ReplayResponse)(nil),       // 32: messageswitch.v1.ReplayResponse
+	(*ListServicesRequest)(nil),  // 33: messageswitch.v1.ListServicesRequest
+	(*ListServicesResponse)(nil), // 34: messageswitch.v1.ListServicesResponse
+	(*ServiceInstance)(nil),      // 35: messageswitch.v1.ServiceInstance
+	(*ServiceStats)(nil),         // 36: messageswitch.v1.ServiceStats
+	(*BackupRequest)(nil),        // 37: messageswitch.v1.BackupRequest
+	(*BackupResponse)(nil),       // 38: messageswitch.v1.BackupResponse
+	nil,                          // 39: messageswitch.v1.MessageInfo.HeadersEntry
+	(Durability)(0),              // 40: messageswitch.v1.Durability
+	(*QueueOptions)(nil),         // 41: messageswitch.v1.QueueOptions
+	(Reason)(0),                  // 42: messageswitch.v1.Reason
+	(*Failure)(nil),              // 43: messageswitch.v1.Failure
+	(*ServiceInfo)(nil),          // 44: messageswitch.v1.ServiceInfo
 }
 var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	6,  // 0: messageswitch.v1.ListResponse.queues:type_name -> messageswitch.v1.QueueSummary
-	35, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
+	40, // 1: messageswitch.v1.QueueSummary.durability:type_name -> messageswitch.v1.Durability
 	6,  // 2: messageswitch.v1.DescribeResponse.summary:type_name -> messageswitch.v1.QueueSummary
-	36, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
+	41, // 3: messageswitch.v1.DescribeResponse.options:type_name -> messageswitch.v1.QueueOptions
 	9,  // 4: messageswitch.v1.DescribeResponse.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	10, // 5: messageswitch.v1.DescribeResponse.counters:type_name -> messageswitch.v1.QueueCounters
 	13, // 6: messageswitch.v1.PeekResponse.messages:type_name -> messageswitch.v1.MessageInfo
 	0,  // 7: messageswitch.v1.MessageInfo.state:type_name -> messageswitch.v1.MessageState
-	34, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
+	39, // 8: messageswitch.v1.MessageInfo.headers:type_name -> messageswitch.v1.MessageInfo.HeadersEntry
 	1,  // 9: messageswitch.v1.MessageInfo.caller:type_name -> messageswitch.v1.CallerState
-	35, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
+	40, // 10: messageswitch.v1.DiagnosticsResponse.default_durability:type_name -> messageswitch.v1.Durability
 	19, // 11: messageswitch.v1.DiagnosticsResponse.queues:type_name -> messageswitch.v1.QueueDiagnosis
 	20, // 12: messageswitch.v1.DiagnosticsResponse.sessions:type_name -> messageswitch.v1.SessionInfo
 	18, // 13: messageswitch.v1.DiagnosticsResponse.store:type_name -> messageswitch.v1.StoreDiagnosis
@@ -3060,36 +3571,43 @@ var file_messageswitch_v1_admin_proto_depIdxs = []int32{
 	9,  // 17: messageswitch.v1.QueueDiagnosis.consumers:type_name -> messageswitch.v1.ConsumerInfo
 	23, // 18: messageswitch.v1.TraceResponse.events:type_name -> messageswitch.v1.TraceEvent
 	3,  // 19: messageswitch.v1.TraceEvent.kind:type_name -> messageswitch.v1.TraceKind
-	37, // 20: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
-	38, // 21: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
-	30, // 22: messageswitch.v1.ListServicesResponse.instances:type_name -> messageswitch.v1.ServiceInstance
-	39, // 23: messageswitch.v1.ServiceInstance.info:type_name -> messageswitch.v1.ServiceInfo
-	31, // 24: messageswitch.v1.ServiceInstance.stats:type_name -> messageswitch.v1.ServiceStats
-	4,  // 25: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
-	7,  // 26: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
-	11, // 27: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
-	14, // 28: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
-	16, // 29: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
-	21, // 30: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
-	26, // 31: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
-	32, // 32: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
-	28, // 33: messageswitch.v1.AdminService.ListServices:input_type -> messageswitch.v1.ListServicesRequest
-	24, // 34: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
-	5,  // 35: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
-	8,  // 36: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
-	12, // 37: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
-	15, // 38: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
-	17, // 39: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
-	22, // 40: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
-	27, // 41: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
-	33, // 42: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
-	29, // 43: messageswitch.v1.AdminService.ListServices:output_type -> messageswitch.v1.ListServicesResponse
-	25, // 44: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
-	35, // [35:45] is the sub-list for method output_type
-	25, // [25:35] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	42, // 20: messageswitch.v1.TraceEvent.reason:type_name -> messageswitch.v1.Reason
+	26, // 21: messageswitch.v1.ListCallsResponse.calls:type_name -> messageswitch.v1.CallInfo
+	0,  // 22: messageswitch.v1.CallInfo.state:type_name -> messageswitch.v1.MessageState
+	1,  // 23: messageswitch.v1.CallInfo.caller_state:type_name -> messageswitch.v1.CallerState
+	43, // 24: messageswitch.v1.ReplayResponse.failure:type_name -> messageswitch.v1.Failure
+	35, // 25: messageswitch.v1.ListServicesResponse.instances:type_name -> messageswitch.v1.ServiceInstance
+	44, // 26: messageswitch.v1.ServiceInstance.info:type_name -> messageswitch.v1.ServiceInfo
+	36, // 27: messageswitch.v1.ServiceInstance.stats:type_name -> messageswitch.v1.ServiceStats
+	4,  // 28: messageswitch.v1.AdminService.List:input_type -> messageswitch.v1.ListRequest
+	7,  // 29: messageswitch.v1.AdminService.Describe:input_type -> messageswitch.v1.DescribeRequest
+	11, // 30: messageswitch.v1.AdminService.Peek:input_type -> messageswitch.v1.PeekRequest
+	14, // 31: messageswitch.v1.AdminService.Purge:input_type -> messageswitch.v1.PurgeRequest
+	16, // 32: messageswitch.v1.AdminService.Diagnostics:input_type -> messageswitch.v1.DiagnosticsRequest
+	21, // 33: messageswitch.v1.AdminService.Trace:input_type -> messageswitch.v1.TraceRequest
+	31, // 34: messageswitch.v1.AdminService.Replay:input_type -> messageswitch.v1.ReplayRequest
+	37, // 35: messageswitch.v1.AdminService.Backup:input_type -> messageswitch.v1.BackupRequest
+	33, // 36: messageswitch.v1.AdminService.ListServices:input_type -> messageswitch.v1.ListServicesRequest
+	24, // 37: messageswitch.v1.AdminService.ListCalls:input_type -> messageswitch.v1.ListCallsRequest
+	27, // 38: messageswitch.v1.AdminService.CancelCall:input_type -> messageswitch.v1.CancelCallRequest
+	29, // 39: messageswitch.v1.AdminService.Shutdown:input_type -> messageswitch.v1.ShutdownRequest
+	5,  // 40: messageswitch.v1.AdminService.List:output_type -> messageswitch.v1.ListResponse
+	8,  // 41: messageswitch.v1.AdminService.Describe:output_type -> messageswitch.v1.DescribeResponse
+	12, // 42: messageswitch.v1.AdminService.Peek:output_type -> messageswitch.v1.PeekResponse
+	15, // 43: messageswitch.v1.AdminService.Purge:output_type -> messageswitch.v1.PurgeResponse
+	17, // 44: messageswitch.v1.AdminService.Diagnostics:output_type -> messageswitch.v1.DiagnosticsResponse
+	22, // 45: messageswitch.v1.AdminService.Trace:output_type -> messageswitch.v1.TraceResponse
+	32, // 46: messageswitch.v1.AdminService.Replay:output_type -> messageswitch.v1.ReplayResponse
+	38, // 47: messageswitch.v1.AdminService.Backup:output_type -> messageswitch.v1.BackupResponse
+	34, // 48: messageswitch.v1.AdminService.ListServices:output_type -> messageswitch.v1.ListServicesResponse
+	25, // 49: messageswitch.v1.AdminService.ListCalls:output_type -> messageswitch.v1.ListCallsResponse
+	28, // 50: messageswitch.v1.AdminService.CancelCall:output_type -> messageswitch.v1.CancelCallResponse
+	30, // 51: messageswitch.v1.AdminService.Shutdown:output_type -> messageswitch.v1.ShutdownResponse
+	40, // [40:52] is the sub-list for method output_type
+	28, // [28:40] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_messageswitch_v1_admin_proto_init() }
@@ -3106,7 +3624,7 @@ func file_messageswitch_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messageswitch_v1_admin_proto_rawDesc), len(file_messageswitch_v1_admin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   31,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,8 @@ const (
 	AdminService_Replay_FullMethodName       = "/messageswitch.v1.AdminService/Replay"
 	AdminService_Backup_FullMethodName       = "/messageswitch.v1.AdminService/Backup"
 	AdminService_ListServices_FullMethodName = "/messageswitch.v1.AdminService/ListServices"
+	AdminService_ListCalls_FullMethodName    = "/messageswitch.v1.AdminService/ListCalls"
+	AdminService_CancelCall_FullMethodName   = "/messageswitch.v1.AdminService/CancelCall"
 	AdminService_Shutdown_FullMethodName     = "/messageswitch.v1.AdminService/Shutdown"
 )
 
@@ -58,6 +60,15 @@ type AdminServiceClient interface {
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
 	// ListServices shows the consumers that said what service they are instances of.
 	ListServices(ctx context.Context, in *ListServicesRequest, opts ...grpc.CallOption) (*ListServicesResponse, error)
+	// ListCalls shows the calls that wait or run: messages with a reply-to. The
+	// answer comes in parts, so that a long queue holds nobody up. A call that is
+	// there all the while is in it once; one that comes or goes may be. So may one
+	// for whose reply nobody waits in person, while it is on disk alone.
+	ListCalls(ctx context.Context, in *ListCallsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListCallsResponse], error)
+	// CancelCall ends a call and all that was called for it, as its caller might:
+	// what waits is withdrawn, who holds what runs is told. The callers get CANCELLED
+	// at once. NOT_FOUND with MESSAGE_NOT_FOUND when it is not pending.
+	CancelCall(ctx context.Context, in *CancelCallRequest, opts ...grpc.CallOption) (*CancelCallResponse, error)
 	// Shutdown drains the switch and ends it.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
@@ -178,6 +189,35 @@ func (c *adminServiceClient) ListServices(ctx context.Context, in *ListServicesR
 	return out, nil
 }
 
+func (c *adminServiceClient) ListCalls(ctx context.Context, in *ListCallsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListCallsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[2], AdminService_ListCalls_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListCallsRequest, ListCallsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ListCallsClient = grpc.ServerStreamingClient[ListCallsResponse]
+
+func (c *adminServiceClient) CancelCall(ctx context.Context, in *CancelCallRequest, opts ...grpc.CallOption) (*CancelCallResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelCallResponse)
+	err := c.cc.Invoke(ctx, AdminService_CancelCall_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -215,6 +255,15 @@ type AdminServiceServer interface {
 	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
 	// ListServices shows the consumers that said what service they are instances of.
 	ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error)
+	// ListCalls shows the calls that wait or run: messages with a reply-to. The
+	// answer comes in parts, so that a long queue holds nobody up. A call that is
+	// there all the while is in it once; one that comes or goes may be. So may one
+	// for whose reply nobody waits in person, while it is on disk alone.
+	ListCalls(*ListCallsRequest, grpc.ServerStreamingServer[ListCallsResponse]) error
+	// CancelCall ends a call and all that was called for it, as its caller might:
+	// what waits is withdrawn, who holds what runs is told. The callers get CANCELLED
+	// at once. NOT_FOUND with MESSAGE_NOT_FOUND when it is not pending.
+	CancelCall(context.Context, *CancelCallRequest) (*CancelCallResponse, error)
 	// Shutdown drains the switch and ends it.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
@@ -253,6 +302,12 @@ func (UnimplementedAdminServiceServer) Backup(*BackupRequest, grpc.ServerStreami
 }
 func (UnimplementedAdminServiceServer) ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListServices not implemented")
+}
+func (UnimplementedAdminServiceServer) ListCalls(*ListCallsRequest, grpc.ServerStreamingServer[ListCallsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListCalls not implemented")
+}
+func (UnimplementedAdminServiceServer) CancelCall(context.Context, *CancelCallRequest) (*CancelCallResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelCall not implemented")
 }
 func (UnimplementedAdminServiceServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -426,6 +481,35 @@ func _AdminService_ListServices_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListCalls_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListCallsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ListCalls(m, &grpc.GenericServerStream[ListCallsRequest, ListCallsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ListCallsServer = grpc.ServerStreamingServer[ListCallsResponse]
+
+func _AdminService_CancelCall_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelCallRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).CancelCall(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_CancelCall_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).CancelCall(ctx, req.(*CancelCallRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -480,6 +564,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_ListServices_Handler,
 		},
 		{
+			MethodName: "CancelCall",
+			Handler:    _AdminService_CancelCall_Handler,
+		},
+		{
 			MethodName: "Shutdown",
 			Handler:    _AdminService_Shutdown_Handler,
 		},
@@ -493,6 +581,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Backup",
 			Handler:       _AdminService_Backup_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListCalls",
+			Handler:       _AdminService_ListCalls_Handler,
 			ServerStreams: true,
 		},
 	},

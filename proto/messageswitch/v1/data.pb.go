@@ -844,6 +844,18 @@ type SendRequest struct {
 	// How often the message may be attempted before it is dead-lettered. Zero: the
 	// queue's max_attempts. 1 is at most once. At most 1,000,000.
 	MaxAttempts uint32 `protobuf:"varint,12,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// The message that the sender works on, by its id: this request is made for that
+	// one, and ends with it unless it is answered. It counts for requests without a
+	// key whose reply-to is a temporary queue: one with a key is not one caller's
+	// alone. A message that nobody holds any more is no
+	// parent, and no error; one that was cancelled is CANCELLED with PARENT_GONE.
+	// Empty: none. Calls nest at most 100 deep.
+	Parent string `protobuf:"bytes,13,opt,name=parent,proto3" json:"parent,omitempty"`
+	// How long the message may wait until it is first delivered, in milliseconds
+	// from its arrival; then it fails with UNAVAILABLE and NOT_STARTED. A delivery
+	// that was given back uncounted was none. Zero: as long as timeout_ms. At most
+	// 2,592,000,000 (30 days).
+	StartMs int64 `protobuf:"varint,15,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
 	// The request may be answered in parts, and may have parts itself; see Part.
 	// reply_to must be a temporary queue of the sender that is empty and has no other
 	// pending request: the inbox of this stream. False: one reply is all.
@@ -977,6 +989,20 @@ func (x *SendRequest) GetRequireConsumer() bool {
 func (x *SendRequest) GetMaxAttempts() uint32 {
 	if x != nil {
 		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *SendRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *SendRequest) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
 	}
 	return 0
 }
@@ -3896,7 +3922,7 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\"-\n" +
 	"\x0fDestroyResponse\x12\x1a\n" +
-	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\xc6\x04\n" +
+	"\bmessages\x18\x01 \x01(\x04R\bmessages\"\xed\x04\n" +
 	"\vSendRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
@@ -3912,13 +3938,15 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	" \x01(\v2\x1e.messageswitch.v1.QueueOptionsR\x06create\x12)\n" +
 	"\x10require_consumer\x18\v \x01(\bR\x0frequireConsumer\x12!\n" +
 	"\fmax_attempts\x18\f \x01(\rR\vmaxAttempts\x12\x16\n" +
+	"\x06parent\x18\r \x01(\tR\x06parent\x12\x19\n" +
+	"\bstart_ms\x18\x0f \x01(\x03R\astartMs\x12\x16\n" +
 	"\x06stream\x18\x10 \x01(\bR\x06stream\x12\x10\n" +
 	"\x03key\x18\x0e \x01(\tR\x03key\x12\x1c\n" +
 	"\n" +
 	"key_ttl_ms\x18\x11 \x01(\x03R\bkeyTtlMs\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\r\x10\x0eJ\x04\b\x0f\x10\x10\"\xa1\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa1\x01\n" +
 	"\fSendResponse\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x1c\n" +

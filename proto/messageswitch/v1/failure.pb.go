@@ -116,6 +116,12 @@ const (
 	Reason_REASON_CALL_NOT_YOURS Reason = 34
 	// The key was sent with another body (FAILED_PRECONDITION).
 	Reason_REASON_KEY_REUSED Reason = 35
+	// The call that this one was made for was cancelled, or failed (CANCELLED).
+	Reason_REASON_PARENT_GONE Reason = 36
+	// Nobody began the request as soon as it had to be begun (UNAVAILABLE).
+	Reason_REASON_NOT_STARTED Reason = 37
+	// An operator cancelled the call (CANCELLED).
+	Reason_REASON_CALL_CANCELLED Reason = 38
 )
 
 // Enum value maps for Reason.
@@ -161,6 +167,9 @@ var (
 		33: "REASON_CALL_NOT_FOUND",
 		34: "REASON_CALL_NOT_YOURS",
 		35: "REASON_KEY_REUSED",
+		36: "REASON_PARENT_GONE",
+		37: "REASON_NOT_STARTED",
+		38: "REASON_CALL_CANCELLED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":            0,
@@ -203,6 +212,9 @@ var (
 		"REASON_CALL_NOT_FOUND":         33,
 		"REASON_CALL_NOT_YOURS":         34,
 		"REASON_KEY_REUSED":             35,
+		"REASON_PARENT_GONE":            36,
+		"REASON_NOT_STARTED":            37,
+		"REASON_CALL_CANCELLED":         38,
 	}
 )
 
@@ -339,7 +351,7 @@ const file_messageswitch_v1_failure_proto_rawDesc = "" +
 	"\adetails\x18\x06 \x03(\v2\x14.google.protobuf.AnyR\adetails\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\x9c\b\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xe7\b\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eREASON_INVALID\x10\x01\x12\x1a\n" +
@@ -381,7 +393,10 @@ const file_messageswitch_v1_failure_proto_rawDesc = "" +
 	"\x11REASON_STREAM_GAP\x10+\x12\x19\n" +
 	"\x15REASON_CALL_NOT_FOUND\x10!\x12\x19\n" +
 	"\x15REASON_CALL_NOT_YOURS\x10\"\x12\x15\n" +
-	"\x11REASON_KEY_REUSED\x10#BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
+	"\x11REASON_KEY_REUSED\x10#\x12\x16\n" +
+	"\x12REASON_PARENT_GONE\x10$\x12\x16\n" +
+	"\x12REASON_NOT_STARTED\x10%\x12\x19\n" +
+	"\x15REASON_CALL_CANCELLED\x10&BCZAgithub.com/d3b0a776/switch/proto/messageswitch/v1;messageswitchv1b\x06proto3"
 
 var (
 	file_messageswitch_v1_failure_proto_rawDescOnce sync.Once

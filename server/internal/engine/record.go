@@ -81,7 +81,8 @@ func (r *record) of(number uint64, m *queue.Message) *store.Message {
 	st := m.Stored()
 	r.message = store.Message{Queue: number, Sequence: st.Sequence, Body: st.Body, Headers: r.storeHeaders(m.Headers),
 		CorrelationID: st.CorrelationID, ReplyTo: st.ReplyTo, Sender: st.Sender, Sent: int64(st.Sent), Expires: int64(st.Expires),
-		MaxAttempts: st.MaxAttempts, RequireConsumer: st.RequireConsumer, Stream: st.Stream, Request: m.Request(), Failure: st.Failure}
+		MaxAttempts: st.MaxAttempts, RequireConsumer: st.RequireConsumer, Stream: st.Stream, Request: m.Request(),
+		Parent: store.ID{Epoch: st.Parent.Epoch, Sequence: st.Parent.Sequence}, StartBy: int64(st.StartBy), Failure: st.Failure}
 	if m.AttemptsStored() {
 		r.message.Attempts = max(1, st.Attempts)
 	}
@@ -125,7 +126,8 @@ func keptKey(k *store.Keyed) queue.KeptKey {
 func stored(m *store.Message) queue.Stored {
 	return queue.Stored{Sequence: m.Sequence, Body: m.Body, Headers: queueHeaders(m.Headers), CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
 		Sender: m.Sender, Sent: queue.Instant(m.Sent), Expires: queue.Instant(m.Expires), Attempts: m.Attempts,
-		MaxAttempts: m.MaxAttempts, RequireConsumer: m.RequireConsumer, Stream: m.Stream, Failure: m.Failure}
+		MaxAttempts: m.MaxAttempts, RequireConsumer: m.RequireConsumer, Stream: m.Stream,
+		Parent: queue.ID{Epoch: m.Parent.Epoch, Sequence: m.Parent.Sequence}, StartBy: queue.Instant(m.StartBy), Failure: m.Failure}
 }
 
 func definition(q *queue.Queue) *store.Queue {

@@ -135,7 +135,7 @@ func (s *State) awaitSync(q *Queue) {
 func (s *State) store(m *Message, fx *Effects) {
 	q := m.queue
 	q.last = m.ID.Sequence
-	m.request = m.caller != nil || m.requireConsumer || m.keyed != nil
+	m.request = m.caller != nil || m.requireConsumer || m.keyed != nil || m.startBy != 0
 	if m.Expires != 0 && (q.earliest == 0 || m.Expires < q.earliest) {
 		q.earliest = m.Expires
 	}

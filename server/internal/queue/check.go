@@ -29,12 +29,16 @@ func (s *State) Check() error {
 	if len(t.leases) != s.leases.n {
 		return fmt.Errorf("%d leases in queues, %d in the table", len(t.leases), s.leases.n)
 	}
+	if t.parents != len(s.parents) {
+		return fmt.Errorf("%d messages are in the table of parents, %d know it", len(s.parents), t.parents)
+	}
 	return s.checkRest(&t)
 }
 
 // tally is what checkQueue counts, to be compared with what others say.
 type tally struct {
 	bytes, timers int
+	parents       int
 	resident      int
 	reserved      int
 	leases        map[Lease]bool
@@ -85,7 +89,7 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 		if c.pull != nil && c.pull.taken > 0 {
 			continue // the Pull is about to be answered, and may leave the rest
 		}
-		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.expired(s.now) && (q.id == 0 || m.ID.Sequence <= s.synced) {
+		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.overdue(s.now) && (q.id == 0 || m.ID.Sequence <= s.synced) {
 			return fmt.Errorf("message %v waits beside the idle consumer %d", m.ID, c.ID)
 		}
 	}
@@ -194,7 +198,7 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	if m.timer.pos != 0 {
 		t.timers++
 	}
-	if (m.timer.pos != 0) != (m.state != waiting || m.Expires != 0) {
+	if (m.timer.pos != 0) != (m.state != waiting || m.waitsUntil() != 0) {
 		return fmt.Errorf("in state %d its timer is %v", m.state, m.timer.at)
 	}
 	if m.Stream && m.caller != nil && (m.caller.inbox == nil || m.caller.inbox.of.request != m) {
@@ -205,6 +209,9 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	}
 	if m.keyed != nil && (m.keyed.request != m || m.keyed.queue != q || m.caller != nil || m.callerGone) {
 		return fmt.Errorf("the call with key %q is another message's", m.keyed.key)
+	}
+	if err := s.checkKin(m, t); err != nil {
+		return err
 	}
 	if m.state != leased {
 		if m.lease != 0 || m.holder != nil {
@@ -221,6 +228,33 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	t.leases[m.lease] = true
 	t.sessions[m.holder.Session]++
 	t.consumers[m.holder]++
+	return nil
+}
+
+// checkKin looks at a message's place in the tree of calls.
+func (s *State) checkKin(m *Message, t *tally) error {
+	k := m.kin
+	if k == nil {
+		return nil
+	}
+	if k.known != (s.parents[m.ID] == m) || k.first != nil && (!k.known || m.callerGone) {
+		return fmt.Errorf("it has %d children, and is a parent: %v", k.children, k.known)
+	}
+	if k.known {
+		t.parents++
+	}
+	n := 0
+	for c, younger := k.first, (*Message)(nil); c != nil; c, younger = c.kin.next, c {
+		if n++; c.kin.up != m || c.kin.prev != younger || c.kin.parent != m.ID || c.kin.depth != k.depth+1 || !m.ID.Before(c.ID) {
+			return fmt.Errorf("its child %v is in the wrong place", c.ID)
+		}
+		if c.state == gone || c.caller == nil || c.kin.depth >= MaxCallDepth {
+			return fmt.Errorf("its child %v, %d deep, is over", c.ID, c.kin.depth)
+		}
+	}
+	if n != k.children || k.up == nil && (k.next != nil || k.prev != nil) {
+		return fmt.Errorf("it has %d children, says %d", n, k.children)
+	}
 	return nil
 }
 

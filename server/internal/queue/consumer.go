@@ -102,7 +102,7 @@ func (op *Subscribe) apply(s *State, fx *Effects) error {
 	s.describe(c, op)
 	sess.consumers = append(sess.consumers, c)
 	q.consumers = append(q.consumers, c)
-	q.served = true
+	q.served, q.unserved = true, 0
 	s.changed(sess)
 	fx.Queue, fx.Consumer = q, c
 	s.wake(c, fx)
@@ -187,6 +187,9 @@ func (s *State) end(c *Consumer) {
 	}
 	c.Queue.consumers = remove(c.Queue.consumers)
 	c.Session.consumers = remove(c.Session.consumers)
+	if len(c.Queue.consumers) == 0 {
+		c.Queue.unserved = s.now
+	}
 	s.changed(c.Session)
 	s.servicesBytes -= c.service.size()
 	c.service = nil // nobody asks any more
@@ -313,7 +316,7 @@ func (s *State) dispatch(q *Queue, fx *Effects) {
 			break
 		}
 		switch {
-		case m.expired(s.now):
+		case m.overdue(s.now):
 			s.expire(m, fx)
 		case q.id != 0 && m.ID.Sequence > s.synced:
 			return // Synced comes back

@@ -20,6 +20,9 @@ const (
 // not poisonous.
 func (s *State) expire(m *Message, fx *Effects) {
 	err := errorf(ErrExpired, "the message expired on queue %s after %v", quote(m.queue.Name), m.Expires.Sub(m.Sent)).with("queue", m.queue.Name)
+	if !m.expired(s.now) {
+		err = errorf(ErrNotStarted, "nobody began the request on queue %s within %v; start a server, or let it wait longer", quote(m.queue.Name), m.startBy.Sub(m.Sent)).with("queue", m.queue.Name)
+	}
 	m.queue.counters.Expired++
 	s.lose(m, MessageExpired, err, fx)
 }
@@ -65,10 +68,11 @@ func (s *State) die(m *Message, why error, fx *Effects) {
 		Sender: m.Sender, Sent: s.now, Expires: expiry(s.now, 0, d.Options.MaxAge), maxAttempts: d.Options.MaxAttempts}), d, fx)
 }
 
-// lose ends a message without success: its caller is told at once.
+// lose ends a message without success: its caller is told at once, and what was
+// called for it ends too.
 func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 	s.note(kind, m, why)
-	to := s.replyQueue(m)
+	to, children, id := s.replyQueue(m), s.takeChildren(m), m.ID
 	var waiters []waiter
 	if m.keyed != nil {
 		waiters = m.keyed.waiters
@@ -82,6 +86,7 @@ func (s *State) lose(m *Message, kind EventKind, why error, fx *Effects) {
 	if c != nil {
 		s.wake(c, fx)
 	}
+	s.endChildren(children, id, fx)
 }
 
 // discard ends a message of which nobody needs to be told.

@@ -26,12 +26,12 @@ type Result struct {
 	Duplicate      bool        // Send, Part: nothing was enqueued
 	Joined         bool        // Send, Join: ID is the call that was joined; nothing was enqueued
 	Answered       bool        // with Joined: the reply was there, and is on its way
-	Queue          *Queue      // Create, Send, Subscribe: the queue
+	Queue          *Queue      // Create, Send, Subscribe, EndCall: the queue
 	Created        bool        // Create, Subscribe, Send: the queue is new
 	Consumer       *Consumer   // Subscribe
-	Count          int         // Ack, Nack, Extend, Purge, Destroy: how many
+	Count          int         // Ack, Nack, Extend, Purge, Destroy: how many; EndCall: how many others
 	ReplyQueueGone bool        // Reply
-	Cancel         CancelState // Cancel
+	Cancel         CancelState // Cancel, EndCall
 	Left           int         // Replay: how many were left alone …
 	LeftErr        error       // … and why the first was
 	Through        uint64      // Replay without IDs: all up to this sequence were looked at

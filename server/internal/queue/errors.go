@@ -45,6 +45,9 @@ var (
 	ErrCallNotFound      = errors.New("call not found")
 	ErrCallNotYours      = errors.New("call is another principal's")
 	ErrKeyReused         = errors.New("key reused with another body")
+	ErrParentGone        = errors.New("the call that it was made for is over")
+	ErrNotStarted        = errors.New("nobody began it in time")
+	ErrCallCancelled     = errors.New("cancelled by an operator")
 )
 
 // Error is an error of the core: a sentinel, a text that names the thing, the

@@ -13,6 +13,7 @@ var kinds = []error{
 	ErrMessageNotFound, ErrPayloadTooLarge, ErrLimitReached, ErrShuttingDown, ErrNotDurable, ErrCorrelationInUse,
 	ErrNoReplyTo, ErrExpired, ErrAttemptsExhausted, ErrRejected, ErrServerGone, ErrPurged, ErrQueueDestroyed,
 	ErrDropped, ErrSuperseded, ErrStreamBroken, ErrNoStream, ErrNotAccepted, ErrPartGap,
+	ErrParentGone, ErrNotStarted, ErrCallCancelled,
 }
 
 // Who speaks in a stored failure.

@@ -48,7 +48,7 @@ func (sess *Session) Kept() KeptSession {
 func (m *Message) Stored() Stored {
 	st := Stored{Sequence: m.ID.Sequence, Body: m.Body, Headers: m.Headers, CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
 		Sender: m.Sender, Sent: m.Sent, Expires: m.Expires, Attempts: m.Attempts, MaxAttempts: m.maxAttempts,
-		RequireConsumer: m.requireConsumer, Stream: m.Stream, Failure: StoredFailure(m.Failure)}
+		RequireConsumer: m.requireConsumer, Parent: m.Parent(), StartBy: m.startBy, Stream: m.Stream, Failure: StoredFailure(m.Failure)}
 	if m.state == leased {
 		st.Attempts-- // the one that is under way
 	}
@@ -56,7 +56,7 @@ func (m *Message) Stored() Stored {
 }
 
 // Request reports whether m has to be among Kept.Requests after a restart:
-// somebody waits for it in person, or it requires a consumer.
+// somebody waits for it in person, it requires a consumer, or has to begin soon.
 func (m *Message) Request() bool { return m.request }
 
 // AttemptsStored reports whether an AttemptsCounted told a store of m.

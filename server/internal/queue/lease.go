@@ -198,7 +198,16 @@ func (op *Nack) apply(s *State, fx *Effects) error {
 type comeback struct {
 	counts bool // the attempt counts; at the last one the message dies
 	delay  time.Duration
-	why    error // for what dies, and for the trace
+	why    error // for what dies, and for the trace; nil: it was given back
+	kind   error // what the trace calls it if it does not die; nil: nothing
+}
+
+// returned is why a message is back, for the trace: nothing is exhausted yet.
+func (how *comeback) returned() error {
+	if how.why == nil {
+		return nil
+	}
+	return &Error{Kind: how.kind, Text: how.why.Error()}
 }
 
 // giveBack ends m's lease and puts it back to its place, or lets it die.
@@ -218,7 +227,7 @@ func (s *State) giveBack(m *Message, how comeback, fx *Effects) {
 		s.discard(m, MessageCancelled, fx)
 		return
 	}
-	s.note(MessageReturned, m, how.why)
+	s.note(MessageReturned, m, how.returned())
 	if how.counts && m.queue.id != 0 {
 		m.attemptsStored = true
 		fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: m.queue, Message: m, Attempts: m.Attempts})
@@ -246,15 +255,15 @@ func (s *State) giveBack(m *Message, how comeback, fx *Effects) {
 // comeBack puts m, which was out, among the waiting: to its place.
 func (s *State) comeBack(m *Message) {
 	s.put(m, waiting)
-	s.timers.set(&m.timer, m.Expires, m)
+	s.timers.set(&m.timer, m.waitsUntil(), m)
 }
 
 // due does what m's deadline means in its state.
 func (m *Message) due(s *State, fx *Effects) {
 	switch {
 	case m.state == leased:
-		s.giveBack(m, comeback{counts: true, why: errLeaseOver(m)}, fx)
-	case m.expired(s.now):
+		s.giveBack(m, comeback{counts: true, why: errLeaseOver(m), kind: ErrLeaseGone}, fx)
+	case m.overdue(s.now):
 		s.expire(m, fx)
 	default: // delayed
 		s.lift(m)

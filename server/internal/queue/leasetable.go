@@ -59,6 +59,18 @@ func (t *leaseTable) put(l Lease, m *Message) {
 	t.n++
 }
 
+// find looks for a message by its id, at every lease; nil if none is on it.
+func (t *leaseTable) find(id ID) *Message {
+	for _, p := range t.pages {
+		for _, m := range p.messages {
+			if m != nil && m.ID == id {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
 func (t *leaseTable) newPage() (p *leasePage) {
 	last := len(t.free) - 1
 	if last < 0 {

@@ -40,10 +40,12 @@ type Message struct {
 	callerGone      bool // it had a caller, who waits no more
 	untold          bool // its holder does not know that yet
 	seated          bool // it has been in queue.waiting; it returns to queue.returned
-	request         bool // it is stored as one that somebody waits for in person
+	request         bool // it is stored as one that is to be in memory at once
 	attemptsStored  bool // so are its Attempts, beside it
 	repeated        bool // its lease was delivered again, to who asked for it
 	state           messageState
+	startBy         Instant // it expires then, unless an attempt has begun; zero: it may wait
+	kin             *kin    // its place in the tree of calls; nil: it is alone
 
 	room       []byte   // memory for a Body that is lent
 	buffer     Buffer   // that Body lies in, if it is to be freed
@@ -113,6 +115,33 @@ func (m *Message) TimeLeft(now Instant) time.Duration {
 func (m *Message) LeaseLeft(now Instant) time.Duration { return m.leasedTo.until(now) }
 
 func (m *Message) expired(now Instant) bool { return m.Expires != 0 && m.Expires <= now }
+
+// overdue reports whether m, which waits, has waited too long.
+func (m *Message) overdue(now Instant) bool {
+	at := m.waitsUntil()
+	return at != 0 && at <= now
+}
+
+// waitsUntil is when m, if it still waits, ends; zero: never. An attempt that did
+// not count was none.
+func (m *Message) waitsUntil() Instant {
+	if m.startBy != 0 && m.Attempts == 0 && (m.Expires == 0 || m.startBy < m.Expires) {
+		return m.startBy
+	}
+	return m.Expires
+}
+
+// StartLeft is how long m may wait for its first attempt; zero: as long as it
+// lives, or it has begun.
+func (m *Message) StartLeft(now Instant) time.Duration {
+	if m.startBy == 0 || m.Attempts > 0 {
+		return 0
+	}
+	return max(1, m.startBy.Sub(now))
+}
+
+// MaxAttempts is how often m may be delivered.
+func (m *Message) MaxAttempts() int { return m.maxAttempts }
 
 // chain is a doubly linked list of waiting messages, oldest first.
 type chain struct{ head, tail *Message }

@@ -74,8 +74,10 @@ type Send struct {
 	Create          bool          // make the queue if it is missing …
 	CreateOptions   Options       // … with these
 	RequireConsumer bool
-	MaxAttempts     int  // zero: the queue's
-	Stream          bool // the reply may come in parts; see Part
+	MaxAttempts     int           // zero: the queue's
+	Parent          ID            // the message that whoever sends works on; zero: none
+	StartWithin     time.Duration // expires unless it is delivered by then; zero: it has until Timeout
+	Stream          bool          // the reply may come in parts; see Part
 	// Key makes the message a request of which there is one: a further Send with the
 	// key joins it (keyed.go). Without a ReplyTo nobody waits for it yet.
 	Key    string

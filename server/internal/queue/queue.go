@@ -24,6 +24,7 @@ type Queue struct {
 	consumers []*Consumer // by subscription, oldest first
 	ready     readyList   // those that can take a delivery now, longest idle first
 	served    bool        // it has had a consumer
+	unserved  Instant     // since when it has none; zero: it has one, or never had
 	destroyed bool
 
 	// pending are the requests whose reply goes to this temporary queue, by
@@ -262,7 +263,9 @@ func (s *State) unlink(q *Queue, fx *Effects) {
 // wait are withdrawn, those that run finish without a caller.
 func (s *State) abandon(q *Queue, fx *Effects) {
 	for _, m := range q.requests() {
-		s.cancel(m, fx)
+		if m.caller == q { // else it has ended with one before it
+			s.cancel(m, fx)
+		}
 	}
 	for _, w := range q.waits() {
 		if q.joined[w.correlationID] == w.call { // it may have ended with another one

@@ -64,7 +64,7 @@ func ErrGone(l Lease) error {
 
 // replyQueue is where a reply to m goes; nil when nobody waits.
 func (s *State) replyQueue(m *Message) *Queue {
-	if m.caller != nil || m.ReplyTo == "" {
+	if m.caller != nil || m.ReplyTo == "" || m.callerGone {
 		return m.caller
 	}
 	return s.queues[m.ReplyTo]
@@ -101,17 +101,29 @@ func (op *Cancel) apply(s *State, fx *Effects) error {
 }
 
 // cancel gives up a request for whose reply nobody waits any more. One that waits
-// is withdrawn; who holds one that runs is told, and may finish it for nobody.
+// is withdrawn; who holds one that runs is told, and may finish it for nobody. What
+// was called for it ends with it.
 func (s *State) cancel(m *Message, fx *Effects) CancelState {
-	if m.state != leased {
+	children, id, state := s.takeChildren(m), m.ID, CancelWithdrawn
+	if m.state == leased {
+		state = CancelRunning
+		s.giveUp(m, nil, fx)
+	} else {
 		s.discard(m, MessageCancelled, fx)
-		return CancelWithdrawn
 	}
+	s.endChildren(children, id, fx)
+	return state
+}
+
+// giveUp tells who holds m that nobody waits for its reply any more, and the trace
+// why.
+func (s *State) giveUp(m *Message, why error, fx *Effects) {
+	s.note(MessageAbandoned, m, why)
 	s.settleCaller(m, fx)
+	s.leaveParent(m)
 	m.callerGone, m.untold = true, true
 	m.holder.untold++
 	s.tellCancelled(m.holder, m, fx)
-	return CancelRunning
 }
 
 // tellCancelled tells c that m, which it holds, was cancelled: on its session's

@@ -112,7 +112,7 @@ func Restore(epoch uint64, limits Limits, now Instant, k *Kept, fx *Effects) (*S
 		}
 	}
 	for _, m := range orphans {
-		s.discard(m, MessageCancelled, fx) // their callers gave up
+		s.cancel(m, fx) // their callers gave up
 	}
 	for _, m := range broken {
 		if m.caller != nil {
@@ -173,6 +173,7 @@ func (s *State) restoreSession(k *KeptSession) {
 // restoreRequests takes the requests back. Orphans are those whose callers'
 // sessions are gone, or which they cancelled; broken are streams that had begun.
 func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, err error) {
+	all := make(map[ID]*Message, len(ks))
 	for i := range ks {
 		k := &ks[i]
 		q := s.stored[k.Queue]
@@ -181,13 +182,14 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 		}
 		m := s.restored(q, &k.Stored)
 		m.request, m.seated = true, true
+		all[m.ID] = m
 		m.state = waiting
 		q.waiting.push(m)
 		q.counts[waiting]++
 		if m.requireConsumer {
 			q.requiring++
 		}
-		s.timers.set(&m.timer, m.Expires, m)
+		s.timers.set(&m.timer, m.waitsUntil(), m)
 		q.cut(m.ID.Sequence)
 		r := s.temporary[m.ReplyTo]
 		if e := s.keyed[m.ID]; e != nil {
@@ -216,5 +218,18 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 			orphans = append(orphans, m)
 		}
 	}
+	s.restoreTree(ks, all)
 	return orphans, broken, nil
+}
+
+// restoreTree puts the requests into the tree that they were in: their parents are
+// older. A parent that is not there was answered, or is lost with what was in
+// memory: who waits for its children finds out by itself.
+func (s *State) restoreTree(ks []KeptRequest, all map[ID]*Message) {
+	for i := range ks {
+		m := all[s.idOf(ks[i].Sequence)]
+		if parent := ks[i].Parent; !parent.IsZero() && m.caller != nil {
+			s.adopt(m, all[parent], parent)
+		}
+	}
 }

@@ -191,7 +191,8 @@ func (s *script) do(op queue.Op) {
 	if s.fx.ReplyQueueGone {
 		say("but %s", told(queue.ErrGone(op.(*queue.Reply).Lease)))
 	}
-	if _, ok := op.(*queue.Cancel); ok {
+	switch op.(type) {
+	case *queue.Cancel, *queue.EndCall:
 		say("%s", []string{"unknown", "withdrawn", "running", "left to others"}[s.fx.Cancel])
 	}
 	if h := s.fx.Half; h != nil {
@@ -442,7 +443,7 @@ func (s *script) pending() {
 
 // trace prints what happened since it was last printed.
 func (s *script) trace() {
-	names := []string{"", "sent", "delivered", "acked", "replied", "returned", "dead", "expired", "cancelled", "dropped", "created", "destroyed", "login", "logout"}
+	names := []string{"", "sent", "delivered", "acked", "replied", "returned", "dead", "expired", "cancelled", "dropped", "created", "destroyed", "login", "logout", "abandoned"}
 	buf := make([]queue.Event, 1000)
 	got, _ := s.state.Trace().After(uint64(s.num("after")), buf)
 	for _, e := range buf[:got] {

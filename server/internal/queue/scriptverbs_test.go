@@ -41,6 +41,8 @@ var verbs = map[string]func(*script){
 	},
 	"close-pull": func(s *script) { s.do(&queue.ClosePull{Session: s.who(), Sink: s.str("sink")}) },
 	"cancel":     func(s *script) { s.do(&queue.Cancel{Session: s.who(), ReplyTo: s.at(1), CorrelationID: s.at(2)}) },
+	"end-call":   (*script).endCall,
+	"calls":      (*script).calls,
 	"join": func(s *script) {
 		op := &queue.Join{Session: s.who(), Queue: s.at(1), Key: s.str("key"), ReplyTo: s.str("reply"), CorrelationID: s.str("corr")}
 		if n := s.num("id"); n != 0 {
@@ -117,7 +119,9 @@ func (s *script) send() {
 	s.do(&queue.Send{Session: s.who(), Queue: s.at(1), Body: s.body(), Headers: s.headers(), CorrelationID: s.str("corr"), ReplyTo: s.str("reply"),
 		Timeout: s.dur("timeout"), Producer: s.str("producer"), Sequence: uint64(s.num("seq")), Create: s.has("create"),
 		CreateOptions: s.options(), RequireConsumer: s.has("require-consumer"), MaxAttempts: s.num("attempts"), Stream: s.has("stream"),
-		Key: s.str("key"), KeyTTL: s.dur("key-ttl")})
+		Key: s.str("key"), KeyTTL: s.dur("key-ttl"),
+
+		Parent: queue.ID{Sequence: uint64(s.num("parent"))}, StartWithin: s.dur("start")})
 }
 
 // part is from who holds the lease that it names, else from who sent the request.

@@ -31,7 +31,11 @@ func (op *Send) apply(s *State, fx *Effects) error {
 	if err != nil {
 		return err
 	}
-	if err := op.admit(s, q, caller != nil || op.RequireConsumer || op.Key != ""); err != nil {
+	parent, err := op.parent(s, sess, caller)
+	if err != nil {
+		return err
+	}
+	if err := op.admit(s, q, caller != nil || op.RequireConsumer || op.Key != "" || op.StartWithin != 0); err != nil {
 		return err
 	}
 	if op.Key != "" {
@@ -43,7 +47,7 @@ func (op *Send) apply(s *State, fx *Effects) error {
 		s.link(q, sess.Name, fx)
 		fx.Created = true
 	}
-	op.put(s, sess, q, caller, fx)
+	op.put(s, sess, q, caller, parent, fx)
 	return nil
 }
 
@@ -88,6 +92,7 @@ func (op *Send) check(s *State) error {
 		checkHeaders(op.Headers),
 		checkName("correlation_id", op.CorrelationID),
 		inRange("timeout_ms", op.Timeout, time.Millisecond, MaxTimeout),
+		inRange("start_ms", op.StartWithin, time.Millisecond, MaxTimeout),
 		inRange("max_attempts", op.MaxAttempts, 1, MaxAttempts),
 		checkProducer(op.Producer),
 	} {
@@ -225,7 +230,7 @@ func (q *Queue) leasedBytes() int {
 }
 
 // put enqueues the message that was admitted.
-func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
+func (op *Send) put(s *State, sess *Session, q, caller *Queue, parent *Message, fx *Effects) {
 	s.makeRoom(q, 1, len(op.Body), fx)
 	m := s.newMessage()
 	m.ID, m.Sent, m.Sender = s.newID(), s.now, sess.Name
@@ -246,6 +251,9 @@ func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 	case caller != nil:
 		m.ReplyTo, m.caller = caller.Name, caller
 		caller.pending[m.CorrelationID] = m
+		if !op.Parent.IsZero() {
+			s.adopt(m, parent, op.Parent)
+		}
 		if op.Stream {
 			m.Stream = true
 			openStream(m)
@@ -254,6 +262,9 @@ func (op *Send) put(s *State, sess *Session, q, caller *Queue, fx *Effects) {
 		m.ReplyTo = strings.Clone(op.ReplyTo)
 	}
 	m.Expires = expiry(s.now, op.Timeout, q.Options.MaxAge)
+	if op.StartWithin != 0 {
+		m.startBy = s.now.Add(op.StartWithin)
+	}
 	if op.Sequence != 0 {
 		s.remember(op.producer(sess), op.Sequence, m.ID.Sequence, q.id != 0)
 	}
@@ -302,14 +313,15 @@ func (s *State) enqueue(m *Message, q *Queue, fx *Effects) {
 	}
 	s.inMemory(q, 1, len(m.Body))
 	s.put(m, waiting)
-	if m.Expires == 0 || len(q.runs) > 0 || q.ready.head == nil || q.first() != m { // most often it goes at once
-		s.timers.set(&m.timer, m.Expires, m)
+	ends := m.waitsUntil()
+	if ends == 0 || len(q.runs) > 0 || q.ready.head == nil || q.first() != m { // most often it goes at once
+		s.timers.set(&m.timer, ends, m)
 		s.dispatch(q, fx)
 		return
 	}
 	s.dispatch(q, fx)
 	if m.state == waiting {
-		s.timers.set(&m.timer, m.Expires, m)
+		s.timers.set(&m.timer, ends, m)
 	}
 }
 
@@ -366,6 +378,9 @@ func (s *State) remove(m *Message, fx *Effects) {
 	}
 	s.unstore(m, fx)
 	s.settleCaller(m, fx)
+	if m.kin != nil {
+		s.leaveTree(m)
+	}
 	s.retired = append(s.retired, m)
 }
 

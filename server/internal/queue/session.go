@@ -226,7 +226,7 @@ func (s *State) endSession(sess *Session, why error, clean bool, fx *Effects) {
 	}
 	for len(sess.ending) > 0 {
 		m := sess.ending[0].held.head
-		s.giveBack(m, comeback{counts: !clean, why: errServerGone(m)}, fx)
+		s.giveBack(m, comeback{counts: !clean, why: errServerGone(m), kind: ErrServerGone}, fx)
 	}
 	for _, q := range served {
 		s.checkServed(q, fx)

@@ -58,6 +58,8 @@ type Stored struct {
 	MaxAttempts     int
 	RequireConsumer bool
 	Stream          bool
+	Parent          ID
+	StartBy         Instant
 	Failure         []byte // as StoredFailure wrote it
 }
 
@@ -226,7 +228,7 @@ func (op *Fetched) fill(s *State, q *Queue) {
 			m.seated, m.state = true, waiting
 			q.counts[waiting]++
 			after = m
-			s.timers.set(&m.timer, m.Expires, m)
+			s.timers.set(&m.timer, m.waitsUntil(), m)
 		}
 	}
 	q.trim(op.Through)
@@ -237,7 +239,7 @@ func (s *State) restored(q *Queue, st *Stored) *Message {
 	m := s.message(Message{ID: s.idOf(st.Sequence), Body: st.Body, Headers: st.Headers, CorrelationID: st.CorrelationID,
 		ReplyTo: st.ReplyTo, Sender: st.Sender, Sent: st.Sent, Expires: st.Expires, Attempts: st.Attempts,
 		maxAttempts: st.MaxAttempts, requireConsumer: st.RequireConsumer, attemptsStored: st.Attempts > 0,
-		Stream: st.Stream, Failure: failureOf(st.Failure), queue: q})
+		Stream: st.Stream, startBy: st.StartBy, Failure: failureOf(st.Failure), queue: q})
 	q.spilled--
 	q.spilledBytes -= len(m.Body)
 	s.inMemory(q, 1, len(m.Body))

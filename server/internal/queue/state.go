@@ -22,7 +22,8 @@ type State struct {
 	sessions    map[SessionID]*Session
 	lately      *Session // the last that was looked up; it lives
 	leases      leaseTable
-	held        int // leases on named queues
+	parents     map[ID]*Message // those that have had children
+	held        int             // leases on named queues
 	lastLease   Lease
 	lastSession SessionID
 	timers      timers

@@ -21,6 +21,7 @@ const (
 	QueueDestroyed
 	SessionBegan
 	SessionOver
+	MessageAbandoned // nobody waits for it any more; who holds it is told
 )
 
 // prefixBytes is how much of a payload the trace keeps: enough to recognise a
@@ -42,6 +43,7 @@ type Event struct {
 	Bytes         int
 	Took          time.Duration // for what ends a delivery
 	Err           error         // why, where there is a why
+	Ahead         int           // of MessageSent: how many were in the queue before it
 
 	prefix    [prefixBytes]byte
 	prefixLen uint8
@@ -105,13 +107,16 @@ func (s *State) note(kind EventKind, m *Message, why error) {
 	e := s.trace.slot()
 	e.Kind, e.Queue, e.Sender, e.Receiver = kind, m.queue.Name, m.Sender, ""
 	e.Message, e.CorrelationID, e.ReplyTo = m.ID, m.CorrelationID, m.ReplyTo
-	e.Attempt, e.Bytes, e.Took, e.Err = m.Attempts, len(m.Body), 0, why
+	e.Attempt, e.Bytes, e.Took, e.Err, e.Ahead = m.Attempts, len(m.Body), 0, why, 0
+	if kind == MessageSent {
+		e.Ahead = m.queue.count()
+	}
 	if m.holder != nil {
 		e.Receiver = m.holder.Session.Name
 		if kind != MessageDelivered {
 			e.Took = s.now.Sub(m.leasedAt)
 		}
-		if sv := m.holder.service; sv != nil {
+		if sv := m.holder.service; sv != nil && kind != MessageAbandoned {
 			sv.count(kind, e.Took, why, s.now)
 		}
 	}

@@ -102,6 +102,9 @@ const (
 	Leased  = leased
 )
 
+// Queue is where m is, or was last.
+func (m *Message) Queue() *Queue { return m.queue }
+
 // State is where m is in its life.
 func (m *Message) State() MessageState { return m.state }
 
@@ -123,6 +126,14 @@ func (m *Message) Caller() *Session {
 		return m.keyed.waiters[0].queue.Owner
 	}
 	return nil
+}
+
+// Unserved is how long q has had no consumer; zero: it has one, or never had.
+func (q *Queue) Unserved(now Instant) time.Duration {
+	if q.unserved == 0 {
+		return 0
+	}
+	return max(1, now.Sub(q.unserved))
 }
 
 // CallerGone reports whether m had a caller that is gone.

@@ -41,6 +41,7 @@ func everyKind() []any {
 		store.PlaceAttempts{Place: store.Place{Queue: 3, Sequence: 258}, Attempts: 2},
 		&m,
 		&store.Message{Queue: 3, Sequence: 259},
+		&store.Message{Queue: 3, Sequence: 260, Parent: store.ID{Epoch: 1_700_000_000_000, Sequence: 258}, StartBy: 1_700_000_000_000_000_004, Body: []byte("child")},
 	}
 }
 

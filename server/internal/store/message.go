@@ -7,6 +7,8 @@ const (
 	flagRequest = 1 << iota
 	flagRequireConsumer
 	flagStream
+	flagParent
+	flagStartBy
 
 	flagsKnown = 1<<iota - 1
 )
@@ -25,6 +27,12 @@ func appendHead(b []byte, m *Message) []byte {
 	if m.Stream {
 		flags |= flagStream
 	}
+	if m.Parent != (ID{}) {
+		flags |= flagParent
+	}
+	if m.StartBy != 0 {
+		flags |= flagStartBy
+	}
 	b = append(b, valueFormat, flags)
 	b = appendInt(b, m.Sent)
 	b = appendInt(b, m.Expires)
@@ -33,6 +41,12 @@ func appendHead(b []byte, m *Message) []byte {
 	b = appendBytes(b, m.ReplyTo)
 	b = appendBytes(b, m.Sender)
 	b = appendBytes(b, m.Failure)
+	if flags&flagParent != 0 {
+		b = appendUint(appendUint(b, m.Parent.Epoch), m.Parent.Sequence)
+	}
+	if flags&flagStartBy != 0 {
+		b = appendInt(b, m.StartBy)
+	}
 	return appendHeaders(b, m.Headers)
 }
 
@@ -80,6 +94,12 @@ func decodeMessage(key, value []byte) (*Message, error) {
 	m.ReplyTo = d.string()
 	m.Sender = d.string()
 	m.Failure = slices.Clone(d.optional())
+	if flags&flagParent != 0 {
+		m.Parent = ID{d.uint64(), d.uint64()}
+	}
+	if flags&flagStartBy != 0 {
+		m.StartBy = d.int64()
+	}
 	m.Headers = d.headers()
 	if len(d.rest) > 0 {
 		m.Body = slices.Clone(d.rest)

@@ -28,6 +28,9 @@ type Stat struct {
 // Header is one header of a message.
 type Header struct{ Key, Value string }
 
+// ID names a message of any queue, durable or not.
+type ID struct{ Epoch, Sequence uint64 }
+
 // Message is one message of a durable queue.
 type Message struct {
 	Queue           uint64
@@ -42,6 +45,8 @@ type Message struct {
 	MaxAttempts     int
 	RequireConsumer bool
 	Stream          bool   // a request that may have parts
+	Parent          ID     // the message that it was sent for; zero: none
+	StartBy         int64  // when it has to be begun, in nanoseconds since 1970; 0: it need not
 	Failure         []byte // of a reply; opaque here
 	// Request marks a message that somebody waits for in person: Start reads it.
 	Request bool
