@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,9 +33,10 @@ type Caller struct {
 
 	inbox atomic.Pointer[client.Inbox] // nil before the first call
 
-	mu     sync.Mutex
-	closed bool
-	shut   sync.Once // what Close does, and waits for
+	mu      sync.Mutex
+	closed  bool
+	streams map[*streamCall]struct{} // that are not over
+	shut    sync.Once                // what Close does, and waits for
 }
 
 // NewCaller makes a caller on top of c. It does no network I/O, and leaves c
@@ -96,7 +98,7 @@ func (c *Caller) do(ctx context.Context, req Request, opts ...CallOption) (*Resp
 	return &Response{Body: reply.Body, Headers: reply.Headers}, nil
 }
 
-// Close withdraws the calls that wait, which then fail with client.ErrClosed,
+// Close withdraws the calls that wait, and streams that are not over, which then fail with client.ErrClosed,
 // and gives up the reply queue. It is idempotent, and waits until that is done.
 func (c *Caller) Close() error {
 	var err error
@@ -108,7 +110,11 @@ func (c *Caller) close() error {
 	c.mu.Lock()
 	c.closed = true
 	inbox := c.inbox.Load()
+	streams := slices.Collect(maps.Keys(c.streams))
 	c.mu.Unlock()
+	for _, s := range streams {
+		s.finish(nil, fromClient(s.stream.queue, client.ErrClosed), true)
+	}
 	if inbox == nil {
 		return nil
 	}

@@ -75,6 +75,26 @@
 // A handler that panics answers Internal to its caller, without a word of
 // what was on the stack. [OnError] gets value and stack.
 //
+// # Streams
+//
+// [Caller.Stream] makes a call whose request and reply may come in parts, in order
+// and once: an LLM's tokens, or a body that is larger than the switch takes at a
+// time. A handler sees it by [Request.Stream]; one that does not look answers with
+// the reply alone.
+//
+//	caller                      switch                            server
+//	Stream ── request ─────────▶ queue ── delivery, lease ───────▶ Handler
+//	Receive ◀───── parts ─────── inbox ◀── up to a window ──────── Send
+//	Send ──── up to a window ──▶ inbox ─────── parts ────────────▶ Receive
+//	Receive ◀───── io.EOF ────── inbox ◀── reply, one step ─────── returns
+//
+// Each stream has inboxes of its own, and its [Window] bounds what the switch and
+// the receiver hold of it: a slow receiver makes its sender wait, and nobody else.
+// A stream outlives lost connections, as calls do, but not the session of either
+// side, nor a restart of the switch: once a part has gone, the request is not tried
+// again, and its caller is told (client.ErrStreamBroken). One that still waits in a
+// durable queue survives a restart.
+//
 // # Values instead of bodies
 //
 // [Handle] makes a handler of a function of values, and [Invoke] calls one:
@@ -104,6 +124,5 @@
 //
 // # What is not here
 //
-// Streams, and gRPC stubs through a queue. The protocol keeps field numbers for
-// them.
+// gRPC stubs through a queue.
 package rpc

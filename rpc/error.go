@@ -75,6 +75,16 @@ func (e *Error) Is(target error) bool {
 	return target == context.DeadlineExceeded && e.code == codes.DeadlineExceeded && e.Origin == OriginSwitch
 }
 
+// Headers are those of the reply, if the handler answered with an error and gave it
+// some; see [Request.SetReplyHeaders].
+func (e *Error) Headers() map[string]string {
+	var f *client.Failure
+	if errors.As(e.cause, &f) {
+		return f.Headers
+	}
+	return nil
+}
+
 // GRPCStatus answers the status that a handler gave, with its details, or one
 // that is made from code and text of any other cause.
 func (e *Error) GRPCStatus() *status.Status {

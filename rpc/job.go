@@ -53,6 +53,9 @@ func newJob(s *service, d *client.Delivery) *job {
 		context:  lazyContext{parent: s.base, deadline: d.Expires},
 	}
 	j.context.request = &j.request
+	if d.Stream {
+		j.request.stream = newStreamJob(j)
+	}
 	return j
 }
 
@@ -76,6 +79,9 @@ func (j *job) run() {
 			err = j.service.panicked(j, recover())
 		}
 		j.settle(body, err)
+		if j.request.stream != nil {
+			j.request.stream.end()
+		}
 		j.context.end(nil)
 	}()
 	if j.isPing() {
@@ -111,13 +117,26 @@ func (j *job) settle(body []byte, err error) {
 // can, lest the caller wait for nothing.
 func (j *job) reply(body []byte, err error) error {
 	if err != nil {
-		return j.delivery.ReplyFailure(failureOf(err))
+		return j.fail(err)
 	}
-	err = j.delivery.Reply(body, nil)
-	if errors.Is(err, client.ErrPayloadTooLarge) {
-		// As gRPC does, and not the switch's InvalidArgument: the request is fine.
-		told := status.Errorf(codes.ResourceExhausted, "the handler's reply cannot travel: %v", err)
-		return errors.Join(err, j.delivery.ReplyFailure(failureOf(told)))
+	err = j.delivery.Reply(body, j.request.replyHeaders)
+	switch { // not the switch's InvalidArgument: the request is fine
+	case errors.Is(err, client.ErrPayloadTooLarge): // as gRPC does
+		return errors.Join(err, j.fail(status.Errorf(codes.ResourceExhausted, "the handler's reply cannot travel: %v", err)))
+	case errors.Is(err, client.ErrInvalid):
+		return errors.Join(err, j.fail(status.Errorf(codes.Internal, "the handler's reply cannot travel: %v", err)))
+	}
+	return err
+}
+
+// fail answers the request with a failure. Headers that can't travel are left out.
+func (j *job) fail(why error) error {
+	f := failureOf(why)
+	f.Headers = j.request.replyHeaders
+	err := j.delivery.ReplyFailure(f)
+	if f.Headers != nil && errors.Is(err, client.ErrInvalid) {
+		f.Headers = nil
+		err = errors.Join(err, j.delivery.ReplyFailure(f))
 	}
 	return err
 }

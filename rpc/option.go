@@ -129,6 +129,7 @@ type serveConfig struct {
 	concurrency int
 	lease       time.Duration
 	drain       time.Duration
+	window      int                  // bytes of a stream; zero: the switch's default
 	create      *client.QueueOptions // nil: do not create
 	onError     func(error)          // nil: nobody listens
 

@@ -36,6 +36,9 @@ type Request struct {
 	// ReplyWanted is false when the message was sent without a reply-to: then the
 	// body that the handler returns goes nowhere.
 	ReplyWanted bool
+
+	stream       *streamJob        // nil: the caller takes one reply
+	replyHeaders map[string]string // of the reply; nil: none
 }
 
 // A Response is a reply.
