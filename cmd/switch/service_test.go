@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
 	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/rpc"
 )
 
 // Services are what switch serve QUEUE says that it is.
@@ -43,7 +47,7 @@ func TestService(t *testing.T) {
 		}
 	}
 	doc := decode[serviceDocument](t, d.run(t, "service", "info", "resize", "-o", "json"))
-	if len(doc.Of) != 2 || doc.Service != "resize" || doc.Of[0].Info.Instance == doc.Of[1].Info.Instance {
+	if len(doc.Instances) != 2 || doc.Service != "resize" || doc.Instances[0].Info.Instance == doc.Instances[1].Info.Instance {
 		t.Errorf("info: %+v", doc)
 	}
 	if got := firstColumn(d.run(t, "__complete", "--", "service", "info", "re").out); got != "re,resize" {
@@ -82,6 +86,42 @@ func TestServicePing(t *testing.T) {
 	d.start(t, "recv", "q", "--wait", "20s", "-n", "1")
 	eventually(t, "a stranger", func() bool { return d.run(t, "service", "ping", "s").code == 64+9 })
 	d.run(t, "service", "ping", "s").says(t, 73, "queue q is also served by 1 consumer that would take a ping for a request")
+}
+
+// A line of JSON reaches a handler of protobuf messages, and is answered in kind; a
+// service of a Go program shows its methods.
+func TestCallOfMessages(t *testing.T) {
+	d := startDaemon(t)
+	c, err := client.New(client.Config{Addr: d.addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { // ends with ctx; the test waits for it
+		served <- rpc.Serve(ctx, c, "explain", rpc.Handle(func(_ context.Context, in *errdetails.ErrorInfo) (*errdetails.LocalizedMessage, error) {
+			return &errdetails.LocalizedMessage{Locale: "en", Message: in.GetReason()}, nil
+		}), rpc.Describe(client.ServiceInfo{Name: "texts", Description: "says what errors mean", Metadata: map[string]string{"region": "eu"},
+			Methods: []client.MethodInfo{{Name: "Explain", RequestType: "google.rpc.ErrorInfo", ResponseType: "google.rpc.LocalizedMessage", ServerStreaming: true, Description: "in English"}}}))
+	}()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	d.served(t, "explain")
+	d.run(t, "call", "explain", "--body", `{"reason":"LATE"}`).want(t, 0, `{"locale":"en","message":"LATE"}`)
+	d.run(t, "call", "explain", "--body", `LATE`).says(t, 67, "not the protobuf that is wanted")
+	d.run(t, "call", "explain", "--header", "content-type=text/plain", "--body", `LATE`).says(t, 67, "only application/protobuf or application/json is read here")
+	info := d.run(t, "service", "info", "texts").out
+	for _, want := range []string{"does\tsays what errors mean\n", "metadata\tregion=eu\n",
+		"method\tExplain(google.rpc.ErrorInfo) stream google.rpc.LocalizedMessage: in English\n"} {
+		if !strings.Contains(info, want) {
+			t.Errorf("info lacks %q:\n%s", want, info)
+		}
+	}
 }
 
 func TestServiceUsage(t *testing.T) {

@@ -21,12 +21,14 @@ type serviceSummary struct {
 	Queues      []string `json:"queues"`
 }
 
-// serviceDocument is a service with its instances, as a document.
+// serviceDocument is a service with its instances, as a document. What it says of
+// itself is what the newest of them says.
 type serviceDocument struct {
-	serviceSummary
-	Methods  []client.MethodInfo      `json:"methods"` // of the newest instance
-	Of       []client.ServiceInstance `json:"instances_info"`
-	Metadata map[string]string        `json:"metadata,omitempty"` // of the newest instance
+	Service     string                   `json:"service"`
+	Description string                   `json:"description,omitempty"`
+	Methods     []client.MethodInfo      `json:"methods"`
+	Metadata    map[string]string        `json:"metadata,omitempty"`
+	Instances   []client.ServiceInstance `json:"instances"`
 }
 
 // summarized is what instances of one service have in common; where they differ,
@@ -90,7 +92,7 @@ func shown(names []string) string {
 func (sh *shell) serviceInfo(instances []client.ServiceInstance) error {
 	s, info := summarized(instances), newest(instances)
 	if sh.wantsJSON() {
-		return sh.json(serviceDocument{serviceSummary: s, Methods: info.Methods, Of: instances, Metadata: info.Metadata})
+		return sh.json(serviceDocument{info.Name, info.Description, info.Methods, info.Metadata, instances})
 	}
 	t := sh.table("", "")
 	t.row("service", plain(s.Service))
