@@ -1,43 +1,36 @@
 """Calls a queue and prints the reply: call.py QUEUE BODY [TIMEOUT_SECONDS]."""
-import os, sys, time, uuid
+import os, sys, uuid
 
-import grpc
-from messageswitch.v1 import data_pb2 as pb, data_pb2_grpc
+from failure import Failed, exit_on_failure
+from messageswitch.v1 import data_pb2 as pb
+from session import session
 
 
-def call(switch, session, queue, body, timeout):
+def call(switch, token, queue, body, timeout):
     """Sends a request, and polls the session's own queue for the reply to it."""
-    reply_to = switch.Create(pb.CreateRequest(session=session)).queue
-    consumer = switch.Subscribe(pb.SubscribeRequest(session=session, queue=reply_to)).consumer
-    correlation_id = uuid.uuid4().hex
-    switch.Send(pb.SendRequest(session=session, queue=queue, body=body, reply_to=reply_to,
-                               correlation_id=correlation_id, timeout_ms=int(timeout * 1000)))
-    end = time.monotonic() + timeout
-    while (left := end - time.monotonic()) > 0:
-        got = switch.Transfer(pb.TransferRequest(session=session, consumers=[consumer], wait_ms=int(left * 1000)))
-        for d in got.deliveries:
-            switch.Ack(pb.AckRequest(session=session, leases=[d.lease]))
-            if d.correlation_id == correlation_id:
+    reply_to = switch.Create(pb.CreateRequest(session=token)).queue
+    consumer = switch.Subscribe(pb.SubscribeRequest(session=token, queue=reply_to)).consumer
+    request = pb.SendRequest(session=token, queue=queue, body=body, reply_to=reply_to,
+                             correlation_id=uuid.uuid4().hex, timeout_ms=int(timeout * 1000))
+    poll = pb.TransferRequest(session=token, consumers=[consumer], wait_ms=10_000)
+    try:
+        switch.Send(request)
+        while True:  # until the reply, or the switch's word that there will be none
+            for d in switch.Transfer(poll).deliveries:
+                switch.Ack(pb.AckRequest(session=token, leases=[d.lease]))
                 if d.HasField("failure"):
-                    raise RuntimeError(d.failure.message)
+                    raise Failed.from_reply(d.failure)
                 return d.body
-    raise TimeoutError(f"no reply from queue {queue} within {timeout} s")
+    except KeyboardInterrupt:  # a queued request is withdrawn, and who runs one is told
+        cancel = pb.CancelRequest(session=token, reply_to=reply_to, correlation_id=request.correlation_id)
+        print("call.py:", pb.CancelState.Name(switch.Cancel(cancel).state), file=sys.stderr)
+        sys.exit(130)
 
 
 def main(queue, body, timeout="10"):
-    with grpc.insecure_channel(os.environ.get("SWITCH_ADDR", "127.0.0.1:7411")) as channel:
-        switch = data_pb2_grpc.DataServiceStub(channel)
-        session = switch.Login(pb.LoginRequest(name="call.py")).session
-        try:
-            print(call(switch, session, queue, body.encode(), float(timeout)).decode())
-        finally:
-            switch.Logout(pb.LogoutRequest(session=session))
+    with exit_on_failure("call.py"), session("call.py") as (switch, token):
+        sys.stdout.buffer.write(call(switch, token, queue, os.fsencode(body), float(timeout)))
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except grpc.RpcError as e:
-        sys.exit(f"call.py: {e.details()}")
-    except (RuntimeError, TimeoutError) as e:
-        sys.exit(f"call.py: {e}")
+    main(*sys.argv[1:])
