@@ -17,6 +17,8 @@ import (
 
 	"github.com/d3b0a776/switch/client"
 	"github.com/d3b0a776/switch/rpc"
+	"github.com/d3b0a776/switch/server"
+	"github.com/d3b0a776/switch/server/servertest"
 )
 
 // open opens a stream to queue q.
@@ -518,6 +520,40 @@ func TestStreamsThatCanNotBegin(t *testing.T) {
 		if err := s.Send(part("nobody takes it")); status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("it sends %v", err)
 		}
+		w.leavesNothing()
+	})
+}
+
+// After a restart both sides of a stream that had begun know; one that waited in a
+// durable queue goes on.
+func TestStreamsAcrossARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := server.Config{DataDir: t.TempDir()}
+		w := newWorld(t, cfg)
+		ended := make(chan error, 2)
+		server := w.serve("q", endless(ended), rpc.Concurrency(1))
+		begun, waits := w.open(t.Context()), w.open(t.Context())
+		if _, err := begun.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.sw.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.sw = servertest.New(t, cfg)
+		w.line.join(w.sw.Conn())
+		server.line.join(w.sw.Conn())
+		at := time.Now()
+		if _, err := all(begun); !errors.Is(err, client.ErrStreamBroken) || time.Since(at) > 5*time.Second {
+			t.Errorf("after %v the caller got %v", time.Since(at), err)
+		}
+		if cause := <-ended; !errors.Is(cause, client.ErrSessionLost) || time.Since(at) > 5*time.Second {
+			t.Errorf("after %v the handler ended with %v", time.Since(at), cause)
+		}
+		if p, err := waits.Receive(); err != nil || len(p.Body) != 100 {
+			t.Errorf("the stream that waited receives %v, %v", p, err)
+		}
+		_ = waits.Close()
+		<-ended
 		w.leavesNothing()
 	})
 }
