@@ -88,8 +88,8 @@ func (s *Stream) Reply() *Response { return s.side.reply() }
 
 // Close gives the call up if it is not over: the handler's context ends. It is
 // idempotent, and does not wait for the switch. A stream whose Receive has answered
-// an error needs none. On the handler's side to return does that, and Close is
-// CloseSend.
+// an error needs none. On the handler's side nothing more is sent or received; to
+// return does the same.
 func (s *Stream) Close() error { return s.side.close() }
 
 // inflow is what has come and was not received.

@@ -17,7 +17,7 @@ type streamJob struct {
 	mu    sync.Mutex
 	out   *client.PartSender // nil: nothing was sent
 	inbox *client.Inbox      // nil: nothing was received
-	done  bool               // the handler has returned
+	done  bool               // Close was called, or the handler has returned
 }
 
 var _ side = (*streamJob)(nil)
@@ -158,17 +158,22 @@ func (s *streamJob) closeSend() error {
 	return nil
 }
 
-func (s *streamJob) close() error { return s.closeSend() }
+func (s *streamJob) close() error {
+	s.mu.Lock()
+	s.done = true
+	s.mu.Unlock()
+	s.stream.in.cutOff(fromClient(s.stream.queue, client.ErrClosed))
+	return nil
+}
 
 func (s *streamJob) reply() *Response { return nil }
 
 // end is called when the handler has returned.
 func (s *streamJob) end() {
+	_ = s.close()
 	s.mu.Lock()
-	s.done = true
 	out, inbox := s.out, s.inbox
 	s.mu.Unlock()
-	s.stream.in.cutOff(fromClient(s.stream.queue, client.ErrClosed))
 	if out != nil {
 		out.Close()
 	}

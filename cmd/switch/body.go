@@ -40,12 +40,17 @@ func (sh *shell) body(c *cli.Context) ([]byte, error) {
 func readBody(r io.Reader, name string) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, largestBody+1))
 	switch {
-	case errors.Is(err, os.ErrInvalid), errors.Is(err, syscall.EBADF):
-		return nil, nil // there is no standard input: nothing was to be sent
+	case noInput(err):
+		return nil, nil // nothing was to be sent
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	case len(body) > largestBody:
 		return nil, fmt.Errorf("%s is longer than %s, more than a switch takes; send a reference to it instead", name, byteSize(largestBody))
 	}
 	return body, nil
+}
+
+// noInput reports whether a read failed because there is no standard input.
+func noInput(err error) bool {
+	return errors.Is(err, os.ErrInvalid) || errors.Is(err, syscall.EBADF)
 }

@@ -19,6 +19,11 @@ caller may come before the server.
 
 The body is what --body or --file say, or what standard input has; at a terminal it is empty.
 
+With --stream the reply is printed in parts, as they come. So is the request sent: what --file or
+standard input have goes out as it is read, in parts of up to 64 KiB, however much that is; --body
+travels with the request. The server sees a stream (rpc's Request.Stream; a program's stdin and
+stdout). If it is lost once a part of the reply came, the call fails with STREAM_BROKEN.
+
 Without --timeout the call waits for ever. When its time is up it exits 68, and a request that
 still waits is withdrawn. When the handler failed, its gRPC code and 64 is the exit code.`
 
@@ -28,6 +33,7 @@ func (sh *shell) callCommand() *cli.Command {
 		ArgsUsage:   "QUEUE [--body TEXT | --file FILE]",
 		Description: callDescription,
 		Flags: flags(bodyFlags(),
+			&cli.BoolFlag{Name: "stream", Usage: "send the input, and print the reply, in parts as they come"},
 			durationFlag("timeout", "`TIME`: how long to wait for the reply; for ever if none is given", 0, "SWITCH_TIMEOUT"),
 			sh.outputFlag(formatRaw, formatJSON, formatJSONL), nameFlag(), addrFlag()),
 		Action: sh.call,
@@ -43,8 +49,16 @@ func (sh *shell) call(c *cli.Context) error {
 	if req.Headers, err = headers(c); err != nil {
 		return err
 	}
-	if req.Body, err = sh.body(c); err != nil {
-		return err
+	streams := c.Bool("stream")
+	switch {
+	case streams && sh.format == formatJSON:
+		return usage("--stream prints as it goes; use -o jsonl")
+	case streams:
+		req.Body = []byte(c.String("body"))
+	default:
+		if req.Body, err = sh.body(c); err != nil {
+			return err
+		}
 	}
 	attempts, err := maxAttempts(c)
 	if err != nil {
@@ -62,11 +76,16 @@ func (sh *shell) call(c *cli.Context) error {
 	return sh.withClient(c, func(cl *client.Client) error {
 		caller := rpc.NewCaller(cl)
 		defer func() { _ = caller.Close() }() // the call is over
-		res, err := caller.Do(c.Context, req, opts...)
+		var res *rpc.Response
+		if streams {
+			err = sh.callStream(c, caller, req, opts)
+		} else {
+			res, err = caller.Do(c.Context, req, opts...)
+		}
 		if e := (*rpc.Error)(nil); errors.As(err, &e) && e.Origin == rpc.OriginLocal && errors.Is(c.Err(), context.DeadlineExceeded) {
 			return &worded{err, fmt.Sprintf("no reply from queue %q within %v; it was withdrawn if it still waited", e.Queue, duration(c, "timeout"))}
 		}
-		if err != nil {
+		if err != nil || res == nil {
 			return err
 		}
 		return sh.printReply(res)

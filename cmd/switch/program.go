@@ -65,6 +65,9 @@ func newProgram(argv []string, addr string, maxReply int, stderr io.Writer) (*pr
 
 // handle is an rpc.Handler.
 func (p *program) handle(ctx context.Context, req *rpc.Request) ([]byte, error) {
+	if req.Stream() != nil {
+		return p.stream(ctx, req)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	reply := &replyBuffer{left: p.maxReply, full: func() { cancel(errReplyTooLarge) }}

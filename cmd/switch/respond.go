@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -31,6 +30,9 @@ SWITCH_DEADLINE (RFC 3339; empty if there is none) and, from the headers of the 
 TRACEPARENT and TRACESTATE, which switch call and switch send pass on.
 At the caller's deadline, and when the call is cancelled, the program's process group gets
 SIGTERM, and SIGKILL 2 s later.
+
+For switch call --stream and the like, stdin has the parts of the request as they come, and what
+the program writes is sent as it writes it; its writes wait for a slow reader.
 
 A message that wants no reply is acked when the program exits with 0, and tried again if not.
 
@@ -98,8 +100,6 @@ func (sh *shell) respond(c *cli.Context) error {
 		}),
 		rpc.OnError(func(err error) { log.Warn("a request went wrong", "queue", queue, "err", err) }))
 }
-
-func echo(_ context.Context, req *rpc.Request) ([]byte, error) { return req.Body, nil }
 
 // respondWords gives the queue and the argv to serve it with; no argv for an
 // echo.
