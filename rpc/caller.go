@@ -23,9 +23,11 @@ const longestTimeout = 30 * 24 * time.Hour
 // concurrent use; one for each client is enough.
 type Caller struct {
 	// Set at construction.
-	client       *client.Client
-	interceptors []CallInterceptor
-	outermost    CallFunc // do behind the interceptors; nil when there are none
+	client             *client.Client
+	interceptors       []CallInterceptor
+	streamInterceptors []StreamInterceptor
+	outermost          CallFunc   // do behind the interceptors; nil when there are none
+	outermostStream    StreamFunc // beginStream behind the interceptors; never nil
 
 	last    atomic.Uint64 // correlation id; none is used again: a late reply must not reach another call
 	waiters sync.Pool     // of *waiter
@@ -49,6 +51,7 @@ func NewCaller(c *client.Client, opts ...CallerOption) *Caller {
 	if len(caller.interceptors) > 0 {
 		caller.outermost = intercepted[CallFunc](caller.do, caller.interceptors)
 	}
+	caller.outermostStream = intercepted[StreamFunc](caller.beginStream, caller.streamInterceptors)
 	return caller
 }
 

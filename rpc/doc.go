@@ -111,7 +111,8 @@
 // between requests and their handler: for what all of them need, such as spans
 // (package otelrpc), credentials, or a log. They are made once and called in the
 // order in which they are given, the first one outermost. Those of a Caller see
-// Call, Do, Ping and Invoke; those of Serve see every request but pings.
+// Call, Do, Ping and Invoke, a [StreamInterceptor] sees Stream; those of Serve see
+// every request but pings, and with its stream if it has one.
 //
 // # Services
 //

@@ -12,10 +12,18 @@ type CallFunc func(ctx context.Context, req Request, opts ...CallOption) (*Respo
 // one does so in a copy, or with [WithHeaders].
 type CallInterceptor func(next CallFunc) CallFunc
 
+// A StreamFunc begins a stream, as [Caller.Stream] does.
+type StreamFunc func(ctx context.Context, req Request, opts ...CallOption) (*Stream, error)
+
+// A StreamInterceptor stands between a program and the beginnings of its streams,
+// as a CallInterceptor does for calls. How a stream ends it learns when
+// [Stream.Context] does.
+type StreamInterceptor func(next StreamFunc) StreamFunc
+
 // A ServeInterceptor stands between requests and their handler: it makes the
 // Handler that is called out of the next one. It runs on the handler's goroutine
 // and what holds for a Handler holds for it, so a panic in it is Internal to the
-// caller.
+// caller. A request with a stream goes the same way: [Request.Stream] is there.
 type ServeInterceptor func(next Handler) Handler
 
 // A CallerOption changes a [Caller].
@@ -34,6 +42,18 @@ func InterceptCalls(interceptors ...CallInterceptor) CallerOption {
 type callInterceptors []CallInterceptor
 
 func (is callInterceptors) applyToCaller(c *Caller) { c.interceptors = append(c.interceptors, is...) }
+
+// InterceptStreams has the interceptors stand between the program and Stream, in the
+// order of [InterceptCalls].
+func InterceptStreams(interceptors ...StreamInterceptor) CallerOption {
+	return streamInterceptors(interceptors)
+}
+
+type streamInterceptors []StreamInterceptor
+
+func (is streamInterceptors) applyToCaller(c *Caller) {
+	c.streamInterceptors = append(c.streamInterceptors, is...)
+}
 
 // InterceptServing has the interceptors stand between the requests and the
 // handler, in the order of [InterceptCalls]. Each makes its Handler once, in

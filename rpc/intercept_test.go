@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -118,6 +119,65 @@ func TestInterceptorsMayInterfere(t *testing.T) {
 		}
 		if _, err := w.caller.Call(t.Context(), "q", []byte("x")); status.Code(err) != codes.Unauthenticated {
 			t.Errorf("another caller got %v", err)
+		}
+	})
+}
+
+// Interceptors of streams see how they begin, and learn how they end: with a reply,
+// with a failure, or given up, also by nobody's receiving.
+func TestStreamInterceptors(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		w.serve("q", func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+			switch string(req.Body) + req.Headers["h"] {
+			case "goodv":
+				return []byte("end"), req.Stream().Send(part("a part"))
+			case "badv":
+				return nil, status.Error(codes.NotFound, "nothing")
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		var notes []string
+		ends := make(chan error, 1)
+		watching := func(name string) rpc.StreamInterceptor {
+			return func(next rpc.StreamFunc) rpc.StreamFunc {
+				return func(ctx context.Context, req rpc.Request, opts ...rpc.CallOption) (*rpc.Stream, error) {
+					notes = append(notes, name+" "+string(req.Body))
+					if string(req.Body) == "refused" {
+						return nil, errors.New("not today")
+					}
+					s, err := next(ctx, req, append(opts, rpc.WithHeaders(map[string]string{"h": "v"}))...)
+					if err == nil && name == "1" {
+						if s.Context().Err() != nil || s.Err() != nil {
+							t.Errorf("%s ended with %v as it began", req.Body, s.Err())
+						}
+						context.AfterFunc(s.Context(), func() { ends <- s.Err() })
+					}
+					return s, err
+				}
+			}
+		}
+		caller := rpc.NewCaller(w.client, rpc.InterceptStreams(watching("1"), watching("2")))
+		defer caller.Close()
+		for body, want := range map[string]codes.Code{"good": codes.OK, "bad": codes.NotFound, "closed": codes.Canceled, "late": codes.DeadlineExceeded} {
+			notes = nil
+			s, err := caller.Stream(t.Context(), rpc.Request{Queue: "q", Body: []byte(body)}, rpc.Timeout(time.Minute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body == "closed" {
+				_ = s.Close()
+			}
+			if err := <-ends; status.Code(err) != want {
+				t.Errorf("%s: it learnt of %v, want %v", body, err, want)
+			}
+			if want := []string{"1 " + body, "2 " + body}; !slices.Equal(notes, want) {
+				t.Errorf("the interceptors saw %q, want %q", notes, want)
+			}
+			_ = s.Close()
+		}
+		if _, err := caller.Stream(t.Context(), rpc.Request{Queue: "q", Body: []byte("refused")}); err == nil || err.Error() != "not today" {
+			t.Errorf("got %v", err)
 		}
 	})
 }

@@ -45,6 +45,7 @@ type side interface {
 	closeSend() error
 	close() error
 	reply() *Response
+	outcome() error
 }
 
 // Send sends a part, once there is room for it. It keeps nothing of p.
@@ -85,6 +86,16 @@ func (s *Stream) Receive() (Part, error) {
 // Reply is what the handler returned, on the caller's side once Receive has answered
 // io.EOF. Before, and on the handler's side, it is nil.
 func (s *Stream) Reply() *Response { return s.side.reply() }
+
+// Context is the handler's on its side. On the caller's side it ends when the call
+// is over, also if nobody receives, and never later than the context that the call
+// was made with.
+func (s *Stream) Context() context.Context { return s.ctx }
+
+// Err is how the call ended, on the caller's side once Context has: nil with a reply,
+// else what Receive answers after the last part. Before, and on the handler's side,
+// it is nil.
+func (s *Stream) Err() error { return s.side.outcome() }
 
 // Close gives the call up if it is not over: the handler's context ends. It is
 // idempotent, and does not wait for the switch. A stream whose Receive has answered

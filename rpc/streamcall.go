@@ -33,6 +33,7 @@ type streamCall struct {
 	done    bool
 	local   error     // with done: it was given up here
 	res     *Response // with done: the reply
+	err     error     // with done: why there is none
 }
 
 var (
@@ -43,11 +44,16 @@ var (
 // Stream sends a request that may have more parts, and whose reply may come in
 // parts. It returns when the request is on its way. Of req it reads what [Caller.Do]
 // does, and ctx and opts mean the same as there, but that they last until the reply:
-// when ctx ends, the call is given up. Interceptors do not see it. A handler that
-// does not care answers with the reply alone.
+// when ctx ends, the call is given up. A handler that does not care answers with the
+// reply alone.
 //
 // Receive until it answers an error, or Close the stream.
 func (c *Caller) Stream(ctx context.Context, req Request, opts ...CallOption) (*Stream, error) {
+	return c.outermostStream(ctx, req, opts...)
+}
+
+// beginStream is Stream behind the interceptors.
+func (c *Caller) beginStream(ctx context.Context, req Request, opts ...CallOption) (*Stream, error) {
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, req.Queue)
 	}
@@ -182,7 +188,7 @@ func (s *streamCall) finish(res *Response, err error, local bool) {
 		s.mu.Unlock()
 		return
 	}
-	s.done, s.res = true, res
+	s.done, s.res, s.err = true, res, err
 	if local {
 		s.local = err
 	}
@@ -278,4 +284,13 @@ func (s *streamCall) reply() *Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.res
+}
+
+func (s *streamCall) outcome() error {
+	if s.stream.ctx.Err() != nil {
+		s.contextEnded() // as in take
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }

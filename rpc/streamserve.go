@@ -168,6 +168,8 @@ func (s *streamJob) close() error {
 
 func (s *streamJob) reply() *Response { return nil }
 
+func (s *streamJob) outcome() error { return nil }
+
 // end is called when the handler has returned.
 func (s *streamJob) end() {
 	_ = s.close()

@@ -19,20 +19,48 @@ func Calls(config Config) rpc.CallInterceptor {
 	tracer, propagator := config.tracer(), config.propagator()
 	return func(next rpc.CallFunc) rpc.CallFunc {
 		return func(ctx context.Context, req rpc.Request, opts ...rpc.CallOption) (*rpc.Response, error) {
-			parent := ctx
-			if in, serves := rpc.FromContext(ctx); serves && !trace.SpanContextFromContext(ctx).IsValid() {
-				parent = propagator.Extract(ctx, propagation.MapCarrier(in.Headers))
-			}
-			ctx, span := tracer.Start(parent, "call "+req.Queue, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-				keySystem.String(system), keyRPCSystem.String(system), keyOperation.String("call"), keyOperationType.String("send"),
-				keyDestination.String(req.Queue), keyBodySize.Int(len(req.Body))))
+			ctx, span := begin(ctx, tracer, propagator, &req, "call")
 			defer span.End()
-			req.Headers = withSpan(req.Headers, func(to propagation.TextMapCarrier) { propagator.Inject(ctx, to) })
 			res, err := next(ctx, req, opts...)
 			ended(span, err, true)
 			return res, err
 		}
 	}
+}
+
+// Streams makes a span of every stream, from its beginning to its end, in the way of
+// Calls.
+func Streams(config Config) rpc.StreamInterceptor {
+	tracer, propagator := config.tracer(), config.propagator()
+	return func(next rpc.StreamFunc) rpc.StreamFunc {
+		return func(ctx context.Context, req rpc.Request, opts ...rpc.CallOption) (*rpc.Stream, error) {
+			ctx, span := begin(ctx, tracer, propagator, &req, "stream")
+			s, err := next(ctx, req, opts...)
+			if err != nil {
+				ended(span, err, true)
+				span.End()
+				return nil, err
+			}
+			context.AfterFunc(s.Context(), func() { // when the call is over
+				ended(span, s.Err(), true)
+				span.End()
+			})
+			return s, nil
+		}
+	}
+}
+
+// begin begins the span of a caller, and puts it into the headers of req.
+func begin(ctx context.Context, tracer trace.Tracer, propagator propagation.TextMapPropagator, req *rpc.Request, operation string) (context.Context, trace.Span) {
+	parent := ctx
+	if in, serves := rpc.FromContext(ctx); serves && !trace.SpanContextFromContext(ctx).IsValid() {
+		parent = propagator.Extract(ctx, propagation.MapCarrier(in.Headers))
+	}
+	ctx, span := tracer.Start(parent, operation+" "+req.Queue, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		keySystem.String(system), keyRPCSystem.String(system), keyOperation.String(operation), keyOperationType.String("send"),
+		keyDestination.String(req.Queue), keyBodySize.Int(len(req.Body))))
+	req.Headers = withSpan(req.Headers, func(to propagation.TextMapCarrier) { propagator.Inject(ctx, to) })
+	return ctx, span
 }
 
 // ended tells a span how what it stands for has ended. An error is its status too,

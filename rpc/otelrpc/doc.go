@@ -1,14 +1,16 @@
 // Package otelrpc makes OpenTelemetry spans of calls through a switch: one for the
-// caller, one for the wait in the queue, one for the handler. It is two
+// caller, one for the wait in the queue, one for the handler. It is three
 // interceptors of package rpc, and depends on the API of OpenTelemetry alone: what
 // becomes of the spans is the program's choice.
 //
-//	caller := rpc.NewCaller(c, rpc.InterceptCalls(otelrpc.Calls(otelrpc.Config{})))
-//	err := rpc.Serve(ctx, c, "resize", handler, rpc.InterceptServing(otelrpc.Serving(otelrpc.Config{})))
+//	var spans otelrpc.Config
+//	caller := rpc.NewCaller(c, rpc.InterceptCalls(otelrpc.Calls(spans)), rpc.InterceptStreams(otelrpc.Streams(spans)))
+//	err := rpc.Serve(ctx, c, "resize", handler, rpc.InterceptServing(otelrpc.Serving(spans)))
 //
 // # The spans
 //
-//	call resize     CLIENT     the caller's, from Call to its return
+//	call resize     CLIENT     the caller's, from Call to its return; "stream resize" of
+//	│                          a stream, from its beginning until it is over
 //	├─ wait resize  INTERNAL   from when the request was sent until its handler began
 //	└─ serve resize SERVER     the handler's; CONSUMER when no reply is wanted
 //	   └─ call …    CLIENT     what the handler calls, with its context
@@ -28,11 +30,11 @@
 // there is one:
 //
 //	messaging.system, rpc.system.name  messageswitch
-//	messaging.operation.name           call, wait or serve
-//	messaging.operation.type           send (call) or process (serve)
+//	messaging.operation.name           call, stream, wait or serve
+//	messaging.operation.type           send (call, stream) or process (serve)
 //	messaging.destination.name         the queue
 //	messaging.message.id               the request's; not known to its caller
-//	messaging.message.body.size        in bytes, of the request
+//	messaging.message.body.size        in bytes, of the request; of a stream its first part
 //	messageswitch.attempt              of the request, from 1
 //	rpc.response.status_code           OK, NOT_FOUND …
 //	error.type                         the same, when it is not OK

@@ -46,7 +46,7 @@ func traced(t *testing.T, test func(w *world)) {
 		w.config = otelrpc.Config{TracerProvider: provider}
 		w.tracer = provider.Tracer("test")
 		w.client = w.dial()
-		w.caller = rpc.NewCaller(w.client, rpc.InterceptCalls(otelrpc.Calls(w.config)))
+		w.caller = rpc.NewCaller(w.client, rpc.InterceptCalls(otelrpc.Calls(w.config)), rpc.InterceptStreams(otelrpc.Streams(w.config)))
 		t.Cleanup(func() { _ = w.caller.Close() })
 		test(w)
 	})
@@ -264,6 +264,39 @@ func TestCancelledAndRefused(t *testing.T) {
 		if refused.Status.Code != otelcodes.Error {
 			t.Errorf("its status is %v", refused.Status)
 		}
+	})
+}
+
+// The span of a stream lasts until the call is over, and tells how that was.
+func TestStreams(t *testing.T) {
+	traced(t, func(w *world) {
+		w.serve(w.Context(), "q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			time.Sleep(2 * time.Second)
+			if string(req.Body) == "bad" {
+				return nil, status.Error(codes.NotFound, "nothing")
+			}
+			return nil, req.Stream().Send(rpc.Part{Body: []byte("x")})
+		}, w.spanned())
+		for body, code := range map[string]string{"good": "OK", "bad": "NOT_FOUND"} {
+			w.spans.Reset()
+			s, err := w.caller.Stream(w.Context(), rpc.Request{Queue: "q", Body: []byte(body)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream, serve := w.span("stream q"), w.span("serve q")
+			if d := stream.EndTime.Sub(stream.StartTime); d != 2*time.Second || serve.Parent.SpanID() != stream.SpanContext.SpanID() || stream.SpanKind != trace.SpanKindClient {
+				t.Errorf("the stream took %v, its kind is %v, and the handler hangs on %v", d, stream.SpanKind, serve.Parent)
+			}
+			w.wants(stream, map[string]string{"rpc.response.status_code": code, "messaging.operation.name": "stream", "messaging.destination.name": "q"})
+			_ = s.Close()
+		}
+		w.spans.Reset()
+		ctx, cancel := context.WithCancel(w.Context())
+		cancel()
+		if _, err := w.caller.Stream(ctx, rpc.Request{Queue: "q"}); status.Code(err) != codes.Canceled {
+			t.Errorf("got %v", err)
+		}
+		w.wants(w.span("stream q"), map[string]string{"rpc.response.status_code": "CANCELLED", "messageswitch.error.origin": "local"})
 	})
 }
 
