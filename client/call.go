@@ -218,6 +218,7 @@ var replies = map[frames.Event]func() proto.Message{
 	frames.EventReply:       func() proto.Message { return new(pb.ReplyResponse) },
 	frames.EventCancel:      func() proto.Message { return new(pb.CancelResponse) },
 	frames.EventPart:        func() proto.Message { return new(pb.PartResponse) },
+	frames.EventJoin:        func() proto.Message { return new(pb.JoinResponse) },
 }
 
 // readAnswer decodes an answer. err is for a frame that can't be read.

@@ -43,6 +43,9 @@ type Delivery struct {
 	Sent time.Time
 	// Failure is set on a reply to a request that failed.
 	Failure *Failure
+	// Key is that of a call which has one. A handler may see it again: at another
+	// attempt, or after the switch has forgotten the reply.
+	Key string
 	// Part is which part of its half of a stream this is, from 1 without a gap. Zero:
 	// it is none. A part with a ReplyTo says that the holder takes parts, and nothing
 	// else.

@@ -46,6 +46,14 @@ type Message struct {
 	// Create makes the queue with these options if it is missing. Nil: it must
 	// exist.
 	Create *QueueOptions
+	// Key makes the message a call of which there is one in the queue: while it is
+	// queued or runs, and for KeyTTL after its reply, a further Send with the key and
+	// the same body joins it, and its ReplyTo gets the same reply. Without a ReplyTo
+	// nobody waits yet; see Inbox.Join. At most 255 bytes. Empty: no key.
+	Key string
+	// KeyTTL is how long the reply is kept for the Key. Zero means 10 minutes; at
+	// least 1 s, at most 24 h.
+	KeyTTL time.Duration
 	// Producer and Sequence make retries by the program idempotent, also across
 	// processes: the same pair is enqueued once. Sequences of a producer rise from
 	// Send to Send. Zero: the client has a key of its own, for reconnects.
@@ -60,12 +68,15 @@ type Receipt struct {
 	// Duplicate says that the same producer and sequence were sent before: nothing
 	// was enqueued now.
 	Duplicate bool `json:"duplicate"`
+	// Joined says that the Key was known: nothing was enqueued now, and MessageID is
+	// the call's.
+	Joined bool `json:"joined,omitempty"`
 	// Durability is what was actually achieved.
 	Durability Durability `json:"durability"`
 }
 
 func receipt(m *frames.Sent) Receipt {
-	return Receipt{MessageID: strings.Clone(m.MessageID), Duplicate: m.Duplicate, Durability: Durability(m.Durability)}
+	return Receipt{MessageID: strings.Clone(m.MessageID), Duplicate: m.Duplicate, Joined: m.Joined, Durability: Durability(m.Durability)}
 }
 
 // Send puts a message into a queue and waits for the switch's word. After a
@@ -164,6 +175,8 @@ func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Mess
 		return invalid("a producer needs a sequence, and a sequence a producer; give both or neither")
 	case m.Timeout < 0:
 		return invalid("timeout is %v: the message has expired", m.Timeout)
+	case !utf8.ValidString(m.Key):
+		return invalid("key %q is not UTF-8", m.Key)
 	}
 	create, err := m.Create.encode()
 	if err != nil {
@@ -185,6 +198,8 @@ func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Mess
 		Create:          create,
 		RequireConsumer: m.RequireConsumer,
 		MaxAttempts:     uint32(m.MaxAttempts),
+		Key:             m.Key,
+		KeyTTLMS:        toMillis(m.KeyTTL),
 		Stream:          m.Stream,
 	}
 	return nil

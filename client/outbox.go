@@ -154,7 +154,7 @@ func (o *outbox) abort(k *chunk, n int) {
 
 // addSend appends a Send.
 func (o *outbox) addSend(m *frames.Send, quiet bool, s slot) {
-	size := len(m.Body) + len(m.Queue) + len(m.CorrelationID) + len(m.ReplyTo) + len(m.Producer) + len(m.Create) + sendOverhead
+	size := len(m.Body) + len(m.Queue) + len(m.CorrelationID) + len(m.ReplyTo) + len(m.Producer) + len(m.Create) + len(m.Key) + sendOverhead
 	for i := range m.Headers {
 		size += len(m.Headers[i].Key) + len(m.Headers[i].Value) + headerOverhead
 	}

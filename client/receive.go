@@ -1,6 +1,7 @@
 package client
 
 import (
+	"strings"
 	"time"
 	"unsafe"
 
@@ -230,6 +231,9 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 		client:     l.c,
 		epoch:      l.c.epoch, // only the loop changes it
 		lease:      m.Lease,
+	}
+	if m.Key != "" {
+		d.Key = strings.Clone(m.Key)
 	}
 	if m.TimeoutMS != 0 {
 		d.Expires = l.now.Add(millis(m.TimeoutMS))

@@ -126,6 +126,15 @@ func (c *Caller) close() error {
 
 // roundTrip sends m and waits for its reply or for the end of ctx.
 func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) (*client.Delivery, error) {
+	if m.Key != "" {
+		return c.persist(ctx, queue, m)
+	}
+	return c.once(ctx, queue, m, "")
+}
+
+// once is a round trip that ends when its session is lost. With the id of a call
+// to join, nothing is sent.
+func (c *Caller) once(ctx context.Context, queue string, m client.Message, join string) (*client.Delivery, error) {
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, queue)
 	}
@@ -156,7 +165,12 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) 
 	w := c.waiter()
 	defer c.waiters.Put(w)
 	m.CorrelationID = strconv.FormatUint(c.last.Add(1), 36)
-	if err := inbox.Request(sending, queue, m, w); err != nil {
+	if join == "" {
+		err = inbox.Request(sending, queue, m, w)
+	} else {
+		err = inbox.Join(sending, join, m.CorrelationID, w)
+	}
+	if err != nil {
 		if sending.Err() != nil && errors.Is(err, sending.Err()) {
 			return nil, endedConnecting(sending, queue, left)
 		}

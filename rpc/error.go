@@ -54,7 +54,7 @@ func (o Origin) String() string {
 type Error struct {
 	// Origin says who spoke.
 	Origin Origin
-	// Queue is the name of the queue that was called.
+	// Queue is the name of the queue that was called; empty when a call was joined.
 	Queue string
 
 	code  codes.Code
@@ -63,6 +63,9 @@ type Error struct {
 
 // Error names the queue, who spoke, and what was said.
 func (e *Error) Error() string {
+	if e.Queue == "" {
+		return fmt.Sprintf("join of a call: %v: %v", e.Origin, e.cause)
+	}
 	return fmt.Sprintf("call to queue %q: %v: %v", e.Queue, e.Origin, e.cause)
 }
 

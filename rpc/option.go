@@ -48,6 +48,30 @@ type withMaxAttempts int
 
 func (n withMaxAttempts) applyToCall(m *client.Message) { m.MaxAttempts = int(n) }
 
+// WithKey gives the request an idempotency key, so that it may be called again
+// until there is a reply, by this caller or another one: the first call with a key
+// runs, and the others, with the same queue, key and body, join it and get its
+// reply, which the switch keeps for [KeyTTL]. A handler's error is a reply and
+// kept; a call that ends without one (its time was over, it was cancelled or
+// dead-lettered) frees its key, and the next one runs anew.
+//
+// A call with a key survives what ends others with [OriginTransport]: it is sent
+// again. See docs/keys.md for what a handler may still see twice. At most 255 bytes.
+func WithKey(key string) CallOption { return withKey(key) }
+
+type withKey string
+
+func (k withKey) applyToCall(m *client.Message) { m.Key = string(k) }
+
+// KeyTTL is how long the reply to a call with a key is kept, from when it was
+// given; the first call with the key decides. Zero means 10 minutes; at least 1 s,
+// at most 24 h.
+func KeyTTL(d time.Duration) CallOption { return keyTTL(d) }
+
+type keyTTL time.Duration
+
+func (d keyTTL) applyToCall(m *client.Message) { m.KeyTTL = time.Duration(d) }
+
 // RequireServer makes the call fail with client.ErrNoConsumer when nobody serves
 // the queue: at once, or as soon as the last server goes while the request
 // waits.

@@ -33,6 +33,8 @@ type Request struct {
 	// Sent is when the request was sent, by this machine's clock: what has passed
 	// until the handler began was spent in the queue.
 	Sent time.Time
+	// Key is the idempotency key that the caller gave it; see [WithKey]. Empty: none.
+	Key string
 	// ReplyWanted is false when the message was sent without a reply-to: then the
 	// body that the handler returns goes nowhere.
 	ReplyWanted bool
@@ -97,5 +99,6 @@ func request(d *client.Delivery) Request {
 		Attempt:       d.Attempt,
 		Sent:          d.Sent,
 		ReplyWanted:   d.ReplyTo != "",
+		Key:           d.Key,
 	}
 }

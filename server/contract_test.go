@@ -22,7 +22,7 @@ type contract struct {
 func TestContract(t *testing.T) {
 	for _, c := range slices.Concat(durabilityContracts, idempotencyContracts, leaseContracts, nackContracts, staleContracts, deathContracts,
 		orderContracts, creditContracts, replyContracts, deadlineContracts, callContracts, startContracts, sessionContracts, resumeContracts, idContracts,
-		queueContracts, limitContracts, overflowContracts, temporaryContracts, streamContracts) {
+		queueContracts, limitContracts, overflowContracts, temporaryContracts, streamContracts, keyContracts) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range forms {

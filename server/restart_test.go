@@ -15,7 +15,7 @@ import (
 // clients that is a pause (G1, G2, G7, G8). What a crash leaves is the business
 // of the store's and the binary's tests.
 func TestRestart(t *testing.T) {
-	for _, c := range restartContracts {
+	for _, c := range append(restartContracts, keyRestarts...) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range forms {

@@ -43,7 +43,7 @@ func (sh *shell) app() *cli.App {
 		Version:     thisBuild().Version,
 		Reader:      sh.in, Writer: sh.out, ErrWriter: sh.err,
 		Commands: []*cli.Command{
-			sh.serveCommand(), sh.daemonCommand(), sh.respondCommand(), sh.callCommand(),
+			sh.serveCommand(), sh.daemonCommand(), sh.respondCommand(), sh.callCommand(), sh.attachCommand(),
 			sh.sendCommand(), sh.recvCommand(), sh.peekCommand(), sh.ackCommand(), sh.purgeCommand(), sh.dlqCommand(),
 			sh.listCommand(), sh.describeCommand(), sh.createCommand(), sh.destroyCommand(),
 			sh.diagnosticsCommand(), sh.serviceCommand(), sh.tailCommand(), sh.mscgenCommand(), sh.benchCommand(),

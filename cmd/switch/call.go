@@ -25,7 +25,12 @@ travels with the request. The server sees a stream (rpc's Request.Stream; a prog
 stdout). If it is lost once a part of the reply came, the call fails with STREAM_BROKEN.
 
 Without --timeout the call waits for ever. When its time is up it exits 68, and a request that
-still waits is withdrawn. When the handler failed, its gRPC code and 64 is the exit code.`
+still waits is withdrawn. When the handler failed, its gRPC code and 64 is the exit code.
+
+With --key the call may be typed again until there is a reply: whoever calls with the same key and
+body joins the call that runs, or gets the reply that is kept for --key-ttl. With --detach nobody
+waits: it prints the id of the call once the switch has it, and "attach ID" waits for the reply;
+--timeout is then how long the request is worth serving.`
 
 func (sh *shell) callCommand() *cli.Command {
 	return &cli.Command{
@@ -35,6 +40,9 @@ func (sh *shell) callCommand() *cli.Command {
 		Flags: flags(bodyFlags(),
 			&cli.BoolFlag{Name: "stream", Usage: "send the input, and print the reply, in parts as they come"},
 			durationFlag("timeout", "`TIME`: how long to wait for the reply; for ever if none is given", 0, "SWITCH_TIMEOUT"),
+			&cli.StringFlag{Name: "key", Usage: "`KEY`: of calls with one key, one runs, and all get its reply"},
+			durationFlag("key-ttl", "`TIME`: how long the reply is kept for the key; 10m if none is given", 0),
+			&cli.BoolFlag{Name: "detach", Usage: "print the id of the call and do not wait for the reply"},
 			sh.outputFlag(formatRaw, formatJSON, formatJSONL), nameFlag(), addrFlag()),
 		Action: sh.call,
 	}
@@ -53,6 +61,8 @@ func (sh *shell) call(c *cli.Context) error {
 	switch {
 	case streams && sh.format == formatJSON:
 		return usage("--stream prints as it goes; use -o jsonl")
+	case streams && (c.IsSet("key") || c.Bool("detach")):
+		return usage("--stream with --key or --detach: the parts of a stream are not kept")
 	case streams:
 		req.Body = []byte(c.String("body"))
 	default:
@@ -68,6 +78,27 @@ func (sh *shell) call(c *cli.Context) error {
 	if c.Bool("fail-fast") {
 		opts = append(opts, rpc.RequireServer())
 	}
+	key, err := keyOptions(c)
+	if err != nil {
+		return err
+	}
+	opts = append(opts, key...)
+	if c.Bool("detach") {
+		return sh.detach(c, req, opts)
+	}
+	late := fmt.Sprintf("no reply from queue %q within %v; it was withdrawn if it still waited", req.Queue, duration(c, "timeout"))
+	return sh.await(c, late, func(caller *rpc.Caller) (*rpc.Response, error) {
+		if streams {
+			return nil, sh.callStream(c, caller, req, opts)
+		}
+		return caller.Do(c.Context, req, opts...)
+	})
+}
+
+// await prints the reply for which a call waits as long as --timeout says; late is
+// what to say when that was not enough. A call that has printed by itself has no
+// reply.
+func (sh *shell) await(c *cli.Context, late string, call func(*rpc.Caller) (*rpc.Response, error)) error {
 	if t := duration(c, "timeout"); t > 0 {
 		timed, cancel := context.WithTimeout(c.Context, t)
 		defer cancel()
@@ -76,14 +107,9 @@ func (sh *shell) call(c *cli.Context) error {
 	return sh.withClient(c, func(cl *client.Client) error {
 		caller := rpc.NewCaller(cl)
 		defer func() { _ = caller.Close() }() // the call is over
-		var res *rpc.Response
-		if streams {
-			err = sh.callStream(c, caller, req, opts)
-		} else {
-			res, err = caller.Do(c.Context, req, opts...)
-		}
+		res, err := call(caller)
 		if e := (*rpc.Error)(nil); errors.As(err, &e) && e.Origin == rpc.OriginLocal && errors.Is(c.Err(), context.DeadlineExceeded) {
-			return &worded{err, fmt.Sprintf("no reply from queue %q within %v; it was withdrawn if it still waited", e.Queue, duration(c, "timeout"))}
+			return &worded{err, late}
 		}
 		if err != nil || res == nil {
 			return err

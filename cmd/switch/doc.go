@@ -27,7 +27,7 @@
 //	                          dlq, send, shutdown, tail, backup, restore, check,
 //	                          dump, service
 //	table, json, jsonl, raw   list, peek
-//	raw, json, jsonl          call, recv
+//	raw, json, jsonl          attach, call, recv
 //	table, json               version, bench
 //
 // table is for people. On a terminal its columns are aligned under a head and cut
