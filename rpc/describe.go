@@ -16,6 +16,10 @@ import (
 // that to a server that is described under this name, and nothing to others.
 const headerPing = "rpc-ping"
 
+// instanceLetters make 60 bits: enough that no two of a service's instances ever
+// meet, and short enough for a table.
+const instanceLetters = 12
+
 // Describe publishes what is served: its name, version, methods and what else info
 // says, for as long as Serve runs, also after reconnects. The switch shows it in
 // client.Admin's Services, with what became of the requests.
@@ -30,7 +34,7 @@ type describe client.ServiceInfo
 func (d describe) applyToServe(conf *serveConfig) {
 	info := client.ServiceInfo(d)
 	if info.Instance == "" {
-		info.Instance = rand.Text()
+		info.Instance = rand.Text()[:instanceLetters]
 	}
 	info.AnswersPings = true
 	conf.info = &info

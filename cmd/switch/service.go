@@ -26,7 +26,7 @@ switch chooses who answers; where others serve the same queue, who might take a 
 none is sent.
 
 Off a terminal the columns of ls are: service, versions, instances, queues, what it does; of stats:
-instance, session, queue, delivered, replied, failed, acked, returned, ended, held, mean, last
+instance, queue, delivered, replied, failed, acked, returned, ended, held, mean, last
 failure; of ping: queue, instance, version, time.`
 
 // The words of service, and the flags that each of them takes.

@@ -36,7 +36,7 @@ func TestService(t *testing.T) {
 		t.Errorf("stats: %+v", stats)
 	}
 	cells := strings.Split(strings.TrimSuffix(d.run(t, "service", "stats", "re").out, "\n"), "\t")
-	if len(cells) != 12 || cells[2] != "re" || !slices.Equal(cells[3:10], []string{"1", "1", "1", "0", "0", "0", "0"}) || !strings.HasSuffix(cells[11], "ago: no such picture") {
+	if len(cells) != 11 || cells[1] != "re" || !slices.Equal(cells[2:9], []string{"1", "1", "1", "0", "0", "0", "0"}) || !strings.HasSuffix(cells[10], "ago: no such picture") {
 		t.Errorf("stats: %q", cells)
 	}
 

@@ -132,14 +132,14 @@ func (sh *shell) serviceStats(instances []client.ServiceInstance) error {
 	if sh.wantsJSON() {
 		return jsonList(sh, instances)
 	}
-	t := sh.table("INSTANCE", "SESSION", "QUEUE", ">DELIVERED", ">REPLIED", ">FAILED", ">ACKED", ">RETURNED", ">ENDED", ">HELD", ">MEAN", "LAST FAILURE")
+	t := sh.table("INSTANCE", "QUEUE", ">DELIVERED", ">REPLIED", ">FAILED", ">ACKED", ">RETURNED", ">ENDED", ">HELD", ">MEAN", "LAST FAILURE")
 	for _, in := range instances {
 		s := in.Stats
 		failure := ""
 		if s.LastFailureAge > 0 {
 			failure = brief(s.LastFailureAge) + " ago: " + oneLine(s.LastFailure)
 		}
-		t.row(orElse(in.Info.Instance != "", plain(in.Info.Instance), "-"), plain(in.SessionName), plain(in.Queue), fmt.Sprint(s.Delivered), fmt.Sprint(s.Replied),
+		t.row(orElse(in.Info.Instance != "", plain(in.Info.Instance), "-"), plain(in.Queue), fmt.Sprint(s.Delivered), fmt.Sprint(s.Replied),
 			fmt.Sprint(s.Failed), fmt.Sprint(s.Acked), fmt.Sprint(s.Returned), fmt.Sprint(s.Ended), fmt.Sprint(in.Holding), brief(s.Mean().Round(time.Microsecond)), failure)
 	}
 	return t.print()
