@@ -56,7 +56,7 @@ func newGRPC(s *Server, cfg Config) (*grpc.Server, *health.Server) {
 		grpc.WriteBufferSize(socketBuffer),
 		experimental.BufferPool(&frames.Pool),
 	}
-	others := &unknown{answer: cfg.Unknown}
+	others := &unknown{s: s}
 	if cfg.Unknown != nil {
 		opts = append(opts, grpc.UnknownServiceHandler(others.handle))
 	}

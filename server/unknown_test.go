@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -49,6 +50,32 @@ func TestUnknownServices(t *testing.T) {
 		err := s.dial().Invoke(s.Context(), "/any.Service/Method", &emptypb.Empty{}, &wrapperspb.BytesValue{})
 		if status.Code(err) != codes.Unimplemented {
 			s.Errorf("without a handler: %v", err)
+		}
+	})
+}
+
+// Calls that are passed on end with the switch, at once and with its word, as long polls
+// do.
+func TestUnknownServicesEndWithTheSwitch(t *testing.T) {
+	begun := make(chan struct{})
+	waits := func(_ any, ss grpc.ServerStream) error {
+		close(begun)
+		<-ss.Context().Done()
+		return ss.Context().Err()
+	}
+	inFakeTime(t, forms[0], server.Config{Unknown: waits}, func(s *scene) {
+		conn, told := s.dial(), make(chan error)
+		go func() { // waited for below
+			told <- conn.Invoke(s.Context(), "/any.Service/Method", &emptypb.Empty{}, &emptypb.Empty{})
+		}()
+		<-begun
+		took := s.drain()
+		err := <-told
+		if st := status.Convert(err); st.Code() != codes.Unavailable || len(st.Details()) == 0 {
+			s.Errorf("the caller is told %v", err)
+		}
+		if took := <-took; took > time.Millisecond {
+			s.Errorf("the call holds the end up for %v", took)
 		}
 	})
 }
