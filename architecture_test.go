@@ -139,7 +139,7 @@ var rules = []rule{
 	},
 	{
 		pkg: "cmd/switch",
-		may: slices.Concat(grpc, []string{module + "server", module + "server/datadir", module + "client", module + "rpc", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go"}),
+		may: slices.Concat(grpc, []string{module + "server", module + "server/datadir", module + "client", module + "rpc", module + "rpc/grpcqueue", module + "rpc/upstream", "github.com/urfave/cli/v2", "golang.org/x/term", "github.com/HdrHistogram/hdrhistogram-go"}),
 		why: "the command is flags, signals, output and wiring: what it can do, every Go program can, so nothing of server/internal",
 	},
 	{
