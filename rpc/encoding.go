@@ -27,8 +27,7 @@ const (
 	Protobuf
 )
 
-// headerContentType says how a request's body is encoded; a reply is encoded as
-// its request.
+// headerContentType says how a body is encoded.
 const headerContentType = "content-type"
 
 // ContentType is the media type, as IANA has it.
@@ -55,18 +54,20 @@ func (e Encoding) String() string {
 	}
 }
 
+// Headers that say no more than that. They are shared, and never changed.
 var (
-	jsonHeaders     = withHeaders{headerContentType: JSON.ContentType()}
-	protobufHeaders = withHeaders{headerContentType: Protobuf.ContentType()}
+	jsonHeaders     = map[string]string{headerContentType: JSON.ContentType()}
+	protobufHeaders = map[string]string{headerContentType: Protobuf.ContentType()}
 )
 
-func (e Encoding) applyToCall(m *client.Message) {
+func (e Encoding) headers() map[string]string {
 	if e == Protobuf {
-		protobufHeaders.applyToCall(m)
-		return
+		return protobufHeaders
 	}
-	jsonHeaders.applyToCall(m)
+	return jsonHeaders
 }
+
+func (e Encoding) applyToCall(m *client.Message) { withHeaders(e.headers()).applyToCall(m) }
 
 // encodingOf is the encoding of a media type, by any of the names that are in
 // use; zero if it is another.

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,7 +20,7 @@ import (
 // without it is JSON if the function takes no protobuf message; if it does, JSON
 // when it begins with a brace, as no binary message of proto3 does, else binary: so
 // a request that was typed by hand is understood. The reply is in the encoding of the
-// request, or JSON if its type is no message.
+// request, or JSON if its type is no message, and its header says which.
 //
 // A body that can't be read, and one in another encoding, is InvalidArgument to the
 // caller, and the function does not run. Unknown fields are skipped, an empty body
@@ -52,12 +53,25 @@ func Handle[Req, Resp any](f func(context.Context, Req) (Resp, error), encodings
 		if err != nil || !req.ReplyWanted {
 			return nil, err
 		}
-		body, err := out.marshal(out.fitting(e), reply)
+		e = out.fitting(e)
+		body, err := out.marshal(e, reply)
 		if err != nil {
 			return nil, status.Errorf(codes.Internal, "the reply can't be encoded: %v", err)
 		}
+		req.replyIs(e)
 		return body, nil
 	}
+}
+
+// replyIs says in the reply's headers how it is encoded, beside what the function
+// says there.
+func (r *Request) replyIs(e Encoding) {
+	if len(r.replyHeaders) == 0 {
+		r.replyHeaders = e.headers()
+		return
+	}
+	r.replyHeaders = maps.Clone(r.replyHeaders)
+	maps.Copy(r.replyHeaders, e.headers())
 }
 
 // spoken is the encoding of a request, which must be one of encodings. The first is

@@ -10,8 +10,8 @@ import (
 // Invoke sends a value to queue and waits for one in reply, as [Caller.Do] does
 // with bodies. A protobuf message travels in its binary form, or with [JSON] among
 // the options as that; everything else travels as JSON. The content-type header
-// says so. The reply is read in the encoding of the request, or as JSON if Resp is
-// no protobuf message: as [Handle] writes it.
+// says so. The reply is read as its header says; without one, in the encoding of the
+// request, or as JSON if Resp is no protobuf message.
 //
 // Resp comes first among the types, so that the other need not be named:
 //
@@ -38,10 +38,20 @@ func Invoke[Resp, Req any](ctx context.Context, c *Caller, queue string, req Req
 	if err != nil {
 		return none, err
 	}
-	reply, err := out.unmarshal(out.fitting(e), res.Body)
+	e = out.fitting(e)
+	if said := res.Headers[headerContentType]; said != "" {
+		if e = encodingOf(said); out.fitting(e) != e || e == 0 {
+			return none, unreadable(queue, fmt.Errorf("the reply's content-type is %.100q, which %T does not have", said, none))
+		}
+	}
+	reply, err := out.unmarshal(e, res.Body)
 	if err != nil {
-		return none, &Error{Origin: OriginHandler, Queue: queue, code: codes.Internal,
-			cause: fmt.Errorf("the reply of %d bytes is not the %v that is wanted: %w", len(res.Body), out.fitting(e), err)}
+		return none, unreadable(queue, fmt.Errorf("the reply of %d bytes is not the %v that is wanted: %w", len(res.Body), e, err))
 	}
 	return reply, nil
+}
+
+// unreadable is for a reply that is not what its caller can read.
+func unreadable(queue string, cause error) *Error {
+	return &Error{Origin: OriginHandler, Queue: queue, code: codes.Internal, cause: cause}
 }

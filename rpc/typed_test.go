@@ -157,6 +157,9 @@ func TestHandleReads(t *testing.T) {
 				t.Errorf("%s, %q, %q: %v, want %v and %q", c.queue, c.contentType, c.body, err, c.code, c.want)
 			case err == nil && string(res.Body) != c.want:
 				t.Errorf("%s, %q, %q: %q, want %q", c.queue, c.contentType, c.body, res.Body, c.want)
+			case err == nil && strings.HasPrefix(c.want, "{") && res.Headers["content-type"] != "application/json",
+				err == nil && c.want == string(inBinary) && res.Headers["content-type"] != "application/protobuf":
+				t.Errorf("%s, %q, %q: the reply says that it is %v", c.queue, c.contentType, c.body, res.Headers)
 			}
 		}
 	})
@@ -182,6 +185,10 @@ func TestInvokeFails(t *testing.T) {
 			}
 		}
 		_, err := rpc.Invoke[int](t.Context(), w.caller, "q", func() {})
+		w.serve("text", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			req.SetReplyHeaders(map[string]string{"content-type": req.Headers["say"]})
+			return nil, nil
+		})
 		fails("a function", err, rpc.OriginLocal, codes.InvalidArgument)
 		_, err = rpc.Invoke[int](t.Context(), w.caller, "q", 1, rpc.Protobuf)
 		fails("a number as protobuf", err, rpc.OriginLocal, codes.InvalidArgument)
@@ -189,10 +196,39 @@ func TestInvokeFails(t *testing.T) {
 		fails("a reply that is no JSON", err, rpc.OriginHandler, codes.Internal)
 		_, err = rpc.Invoke[*structpb.Struct](t.Context(), w.caller, "q", &structpb.Struct{})
 		fails("a reply that is no message", err, rpc.OriginHandler, codes.Internal)
+		for said, fine := range map[string]bool{"text/plain": false, "application/protobuf": false, "application/json": true, "": true} {
+			_, err := rpc.Invoke[int](t.Context(), w.caller, "text", 1, rpc.WithHeaders(map[string]string{"say": said}))
+			if fine && err != nil {
+				t.Errorf("a reply that says that it is %q: %v", said, err)
+			}
+			if !fine {
+				fails("a reply that says that it is "+said, err, rpc.OriginHandler, codes.Internal)
+			}
+		}
 		_, err = rpc.Invoke[float64](t.Context(), w.caller, "nan", 1)
 		fails("a reply that is no JSON value", err, rpc.OriginHandler, codes.Internal)
 		_, err = rpc.Invoke[float64](t.Context(), w.caller, "nowhere", 1)
 		fails("no queue", err, rpc.OriginSwitch, codes.NotFound)
+	})
+}
+
+// What a function says in the reply's headers stays there.
+func TestHandleKeepsHeaders(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		w.serve("own headers", func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+			own := map[string]string{"own": "x"}
+			body, err := rpc.Handle(func(context.Context, int) (int, error) {
+				req.SetReplyHeaders(own)
+				return 1, nil
+			})(ctx, req)
+			if len(own) != 1 {
+				t.Errorf("the handler's own map became %v", own)
+			}
+			return body, err
+		})
+		if res, err := w.caller.Do(t.Context(), rpc.Request{Queue: "own headers"}); err != nil || res.Headers["own"] != "x" || res.Headers["content-type"] != "application/json" {
+			t.Errorf("got %+v, %v", res, err)
+		}
 	})
 }
 
