@@ -109,6 +109,8 @@ type TraceQuery struct {
 	Follow bool
 	// Queue selects one queue's events. Empty: all.
 	Queue string
+	// MessageID selects one message's events. Empty: all.
+	MessageID string
 }
 
 // Trace reads the flight recorder, oldest first. It ends with what there is, or
@@ -117,7 +119,7 @@ func (a *Admin) Trace(ctx context.Context, q TraceQuery) iter.Seq2[TraceEvent, e
 	return func(yield func(TraceEvent, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		stream, err := admin(ctx, a, &pb.TraceRequest{After: q.After, Follow: q.Follow, Queue: q.Queue}, a.service.Trace)
+		stream, err := admin(ctx, a, &pb.TraceRequest{After: q.After, Follow: q.Follow, Queue: q.Queue, MessageId: q.MessageID}, a.service.Trace)
 		var missed uint64
 		for err == nil {
 			var res *pb.TraceResponse

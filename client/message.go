@@ -40,6 +40,14 @@ type Message struct {
 	MaxAttempts int
 	// RequireConsumer fails with ErrNoConsumer when nobody serves the queue.
 	RequireConsumer bool
+	// Parent is the message that the program works on, by its MessageID: a request
+	// whose reply comes to a temporary queue ends with that one, unless that one is
+	// answered. Empty: none. A parent that nobody holds any more is none either; one
+	// that was cancelled is ErrParentGone.
+	Parent string
+	// StartWithin is how long the message may wait for its first delivery; then it
+	// fails with ErrNotStarted. Zero: as long as Timeout says; at most 30 days.
+	StartWithin time.Duration
 	// Stream lets the reply come in parts, and the request have parts. It goes with
 	// Inbox.Request of an inbox that OpenStreamInbox made.
 	Stream bool
@@ -173,6 +181,10 @@ func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Mess
 		return invalid("correlation id %q or reply-to %q is not UTF-8", m.CorrelationID, m.ReplyTo)
 	case (len(m.Producer) == 0) != (m.Sequence == 0):
 		return invalid("a producer needs a sequence, and a sequence a producer; give both or neither")
+	case !utf8.ValidString(m.Parent):
+		return invalid("parent %q is not UTF-8", m.Parent)
+	case m.StartWithin < 0:
+		return invalid("start within %v: that is over", m.StartWithin)
 	case m.Timeout < 0:
 		return invalid("timeout is %v: the message has expired", m.Timeout)
 	case !utf8.ValidString(m.Key):
@@ -200,6 +212,8 @@ func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Mess
 		MaxAttempts:     uint32(m.MaxAttempts),
 		Key:             m.Key,
 		KeyTTLMS:        toMillis(m.KeyTTL),
+		Parent:          m.Parent,
+		StartMS:         toMillis(m.StartWithin),
 		Stream:          m.Stream,
 	}
 	return nil

@@ -138,7 +138,7 @@ func (c *Caller) once(ctx context.Context, queue string, m client.Message, join 
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, queue)
 	}
-	m.Headers = traced(ctx, m.Headers)
+	belong(ctx, &m)
 	after := m.Timeout // zero: no Timeout
 	left := after      // zero: no deadline
 	if deadline, ok := ctx.Deadline(); ok {

@@ -50,7 +50,7 @@ func (c *Caller) Detach(ctx context.Context, req Request, opts ...CallOption) (i
 	if m.Timeout > 0 {
 		m.Timeout = travelling(m.Timeout)
 	}
-	m.Headers = traced(ctx, m.Headers)
+	belong(ctx, &m)
 	r, err := c.client.Send(ctx, req.Queue, m)
 	if err != nil {
 		return "", fromClient(req.Queue, err)

@@ -81,6 +81,27 @@ type requireServer struct{}
 
 func (requireServer) applyToCall(m *client.Message) { m.RequireConsumer = true }
 
+// StartWithin makes the call fail with client.ErrNotStarted when no server has begun
+// it by then; what has been begun goes on. Zero means that it waits as long as the
+// call does, which is also what a call without this option does; at most 30 days.
+func StartWithin(d time.Duration) CallOption { return startWithin(d) }
+
+type startWithin time.Duration
+
+func (d startWithin) applyToCall(m *client.Message) { m.StartWithin = time.Duration(d) }
+
+// OnItsOwn makes a call in a handler's context one that does not end when the
+// request that the handler works on is cancelled or fails. It ends with its own
+// context all the same: give it one by context.WithoutCancel.
+func OnItsOwn() CallOption { return onItsOwn{} }
+
+type onItsOwn struct{}
+
+// noParent is the Parent of a call that is on its own. No message has such an id.
+const noParent = "-"
+
+func (onItsOwn) applyToCall(m *client.Message) { m.Parent = noParent }
+
 // CreateQueue makes the queue with these options if it is missing; an existing
 // queue keeps its own. Without this option a call to a missing queue fails with
 // client.ErrQueueNotFound, so that a mistyped name is noticed, while Serve makes

@@ -58,7 +58,8 @@ func (c *Caller) beginStream(ctx context.Context, req Request, opts ...CallOptio
 		return nil, endedBefore(ctx, req.Queue)
 	}
 	m := message(req, opts)
-	m.Stream, m.Headers = true, traced(ctx, m.Headers)
+	m.Stream = true
+	belong(ctx, &m)
 	left := m.Timeout
 	if deadline, ok := ctx.Deadline(); ok && (left == 0 || time.Until(deadline) < left) {
 		left = max(time.Until(deadline), 1) // it may be over already, a moment before ctx is

@@ -3,6 +3,8 @@ package rpc
 import (
 	"context"
 	"maps"
+
+	"github.com/d3b0a776/switch/client"
 )
 
 // The headers of W3C Trace Context: which trace a request belongs to, and what the
@@ -29,14 +31,24 @@ func FromContext(ctx context.Context) (*Request, bool) {
 	return req, ok
 }
 
-// traced are the headers of a call that is made in ctx. In a handler's context it
-// belongs to the trace of the handler's request, unless its own headers say
-// otherwise. headers is not changed.
-func traced(ctx context.Context, headers map[string]string) map[string]string {
-	req, _ := ctx.Value(requestKey{}).(*Request)
-	if req == nil {
-		return headers
+// belong makes a call in a handler's context one for the handler's request: it ends
+// with that, and belongs to its trace, unless it says otherwise.
+func belong(ctx context.Context, m *client.Message) {
+	req, _ := FromContext(ctx)
+	switch {
+	case m.Parent == noParent:
+		m.Parent = ""
+	case req != nil && m.Parent == "":
+		m.Parent = req.MessageID
 	}
+	if req != nil {
+		m.Headers = traced(req, m.Headers)
+	}
+}
+
+// traced are the headers of a call that is made for req, whose trace it belongs to,
+// unless its own headers say otherwise. headers is not changed.
+func traced(req *Request, headers map[string]string) map[string]string {
 	parent := req.Headers[headerTraceparent]
 	_, own := headers[headerTraceparent]
 	_, ownState := headers[headerTracestate]
