@@ -47,8 +47,8 @@ type TraceEvent struct {
 	BodyPrefix    []byte        `json:"body_prefix,omitempty"` // at most 48 bytes
 	Took          time.Duration `json:"-"`                     // how long a delivery was held, for what ends one
 	Reason        Reason        `json:"reason,omitempty"`
-	Cause         string        `json:"cause,omitempty"` // the reason in words; at most 256 bytes
-	Ahead         uint64        `json:"ahead,omitempty"` // of what was sent: how many were in the queue before it
+	Cause         string        `json:"cause,omitempty"`  // the reason in words; at most 256 bytes
+	Ahead         uint64        `json:"ahead,omitempty"`  // of what was sent: how many were in the queue before it
 	Missed        uint64        `json:"missed,omitempty"` // events before this one that were overwritten
 }
 

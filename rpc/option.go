@@ -90,6 +90,19 @@ type startWithin time.Duration
 
 func (d startWithin) applyToCall(m *client.Message) { m.StartWithin = time.Duration(d) }
 
+// ChildOf makes the call one for the request of this message id: it ends when that
+// one is cancelled or fails, but not when it is answered. Calls in a handler's
+// context are its request's without this option. An empty id changes nothing.
+func ChildOf(messageID string) CallOption { return childOf(messageID) }
+
+type childOf string
+
+func (id childOf) applyToCall(m *client.Message) {
+	if id != "" {
+		m.Parent = string(id)
+	}
+}
+
 // OnItsOwn makes a call in a handler's context one that does not end when the
 // request that the handler works on is cancelled or fails. It ends with its own
 // context all the same: give it one by context.WithoutCancel.

@@ -102,7 +102,10 @@ func TestStartWithin(t *testing.T) {
 		if took := time.Since(start); took != 2*time.Second {
 			t.Errorf("it failed after %v", took)
 		}
-		w.serve("q", func(context.Context, *rpc.Request) ([]byte, error) { time.Sleep(time.Minute); return []byte("late"), nil })
+		w.serve("q", func(context.Context, *rpc.Request) ([]byte, error) {
+			time.Sleep(time.Minute)
+			return []byte("late"), nil
+		})
 		if r := <-w.call(t.Context(), "q", "", rpc.StartWithin(2*time.Second)); r.reply != "late" {
 			t.Errorf("a call that was begun: %+v", r)
 		}

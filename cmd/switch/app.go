@@ -46,7 +46,7 @@ func (sh *shell) app() *cli.App {
 			sh.serveCommand(), sh.daemonCommand(), sh.respondCommand(), sh.callCommand(), sh.attachCommand(),
 			sh.sendCommand(), sh.recvCommand(), sh.peekCommand(), sh.ackCommand(), sh.purgeCommand(), sh.dlqCommand(),
 			sh.listCommand(), sh.describeCommand(), sh.createCommand(), sh.destroyCommand(),
-			sh.diagnosticsCommand(), sh.serviceCommand(), sh.tailCommand(), sh.mscgenCommand(), sh.benchCommand(),
+			sh.diagnosticsCommand(), sh.serviceCommand(), sh.callsCommand(), sh.whyCommand(), sh.cancelCommand(), sh.tailCommand(), sh.mscgenCommand(), sh.benchCommand(),
 			sh.backupCommand(), sh.restoreCommand(), sh.checkCommand(), sh.dumpCommand(),
 			sh.shutdownCommand(), sh.versionCommand(), sh.completionCommand(), sh.completeCommand(), sh.helpCommand(),
 		},

@@ -24,6 +24,9 @@ standard input have goes out as it is read, in parts of up to 64 KiB, however mu
 travels with the request. The server sees a stream (rpc's Request.Stream; a program's stdin and
 stdout). If it is lost once a part of the reply came, the call fails with STREAM_BROKEN.
 
+Started by a server's --program, it belongs to the call that the program answers (SWITCH_CALL):
+it ends with that one.
+
 Without --timeout the call waits for ever. When its time is up it exits 68, and a request that
 still waits is withdrawn. When the handler failed, its gRPC code and 64 is the exit code.
 
@@ -75,9 +78,11 @@ func (sh *shell) call(c *cli.Context) error {
 		return err
 	}
 	opts := []rpc.CallOption{rpc.CreateQueue(client.QueueOptions{}), rpc.WithMaxAttempts(attempts)}
-	if c.Bool("fail-fast") {
-		opts = append(opts, rpc.RequireServer())
+	wait, err := waitFlag(c)
+	if err != nil {
+		return err
 	}
+	opts = append(wait.options(opts), rpc.ChildOf(parentCall()))
 	key, err := keyOptions(c)
 	if err != nil {
 		return err

@@ -25,8 +25,8 @@
 //
 //	table, json, jsonl        create, describe, destroy, diagnostics, purge, ack,
 //	                          dlq, send, shutdown, tail, backup, restore, check,
-//	                          dump, service
-//	table, json, jsonl, raw   list, peek
+//	                          dump, service, cancel, why
+//	table, json, jsonl, raw   list, peek, calls
 //	raw, json, jsonl          attach, call, recv
 //	table, json               version, bench
 //

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/rpc"
 )
 
 // A durationValue is a flag's time. Unlike package flag's, it says what is wrong
@@ -93,9 +94,61 @@ func bodyFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "`KEY=VALUE`: a header; may be repeated"},
 		&cli.UintFlag{Name: "max-attempts", DefaultText: "-",
 			Usage: "`N`: how many attempts without an ack make the message dead; 1 is at most once; the queue decides if none is given"},
-		&cli.BoolFlag{Name: "fail-fast", Usage: "fail at once when nobody serves the queue"},
+		&cli.StringFlag{Name: "wait", DefaultText: "queue", EnvVars: []string{"SWITCH_WAIT"},
+			Usage: "`HOW`: fail: at once when nobody serves the queue; queue: as long as --timeout says; a TIME, such as 2s: until it has to be begun"},
+		&cli.BoolFlag{Name: "fail-fast", Usage: "the same as --wait fail"},
 	}
 }
+
+// A waiting is how long a message waits to be begun.
+type waiting struct {
+	fail   bool          // not at all: when nobody serves the queue
+	within time.Duration // so long; zero: as long as it lives
+}
+
+// waitFlag reads --wait and --fail-fast.
+func waitFlag(c *cli.Context) (w waiting, err error) {
+	how := c.String("wait")
+	switch how {
+	case "", "queue":
+	case "fail":
+		w.fail = true
+	default:
+		if w.within, err = parseDuration(how); err != nil || w.within == 0 {
+			return w, usage("--wait %q: fail, queue, or a time such as 2s is wanted", how)
+		}
+	}
+	if c.Bool("fail-fast") {
+		if how != "" && !w.fail {
+			return w, usage("--fail-fast and --wait %s exclude each other", how)
+		}
+		w.fail = true
+	}
+	return w, nil
+}
+
+// options adds what w means for a call.
+func (w waiting) options(opts []rpc.CallOption) []rpc.CallOption {
+	if w.fail {
+		opts = append(opts, rpc.RequireServer())
+	}
+	return append(opts, rpc.StartWithin(w.within))
+}
+
+// parentCall is the call that this process works on, if it was started to answer
+// one: what it calls ends with that.
+func parentCall() string {
+	if id := os.Getenv(envCall); callID.MatchString(id) {
+		return id
+	}
+	return ""
+}
+
+// envCall names the call that a program answers.
+const envCall = "SWITCH_CALL"
+
+// callID is what a message id looks like.
+var callID = regexp.MustCompile(`^[0-9a-v]+-[0-9a-v]+-[0-9a-v]+$`)
 
 // mostAttempts is the protocol's limit.
 const mostAttempts = 1_000_000

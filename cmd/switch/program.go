@@ -29,7 +29,8 @@ import (
 //	any other    UNKNOWN, its message names the exit code or the signal
 //
 // No shell is involved. The environment is ours and SWITCH_ADDR, SWITCH_QUEUE,
-// SWITCH_CORRELATION_ID (may be empty), SWITCH_ATTEMPT, SWITCH_DEADLINE (RFC 3339
+// SWITCH_CALL (the message id: what the program calls by "switch call" ends with
+// it), SWITCH_CORRELATION_ID (may be empty), SWITCH_ATTEMPT, SWITCH_DEADLINE (RFC 3339
 // with nanoseconds; empty: none) and, when the request has a traceparent header,
 // TRACEPARENT, with TRACESTATE.
 //
@@ -141,7 +142,7 @@ func (p *program) environment(ctx context.Context, req *rpc.Request) []string {
 	if t, ok := ctx.Deadline(); ok {
 		deadline = t.Format(time.RFC3339Nano)
 	}
-	env := make([]string, 0, len(os.Environ())+6)
+	env := make([]string, 0, len(os.Environ())+7)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "TRACEPARENT=") && !strings.HasPrefix(v, "TRACESTATE=") { // of another trace
 			env = append(env, v)
@@ -150,6 +151,7 @@ func (p *program) environment(ctx context.Context, req *rpc.Request) []string {
 	env = append(env,
 		"SWITCH_ADDR="+p.addr,
 		"SWITCH_QUEUE="+req.Queue,
+		envCall+"="+req.MessageID,
 		"SWITCH_CORRELATION_ID="+req.CorrelationID,
 		fmt.Sprintf("SWITCH_ATTEMPT=%d", req.Attempt),
 		"SWITCH_DEADLINE="+deadline)

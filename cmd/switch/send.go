@@ -70,9 +70,9 @@ type sent struct {
 // message reads the flags.
 func (sh *shell) message(c *cli.Context) (m client.Message, err error) {
 	m = client.Message{
-		Timeout:         duration(c, "timeout"),
-		RequireConsumer: c.Bool("fail-fast"),
-		CorrelationID:   c.String("correlation-id"),
+		Timeout:       duration(c, "timeout"),
+		Parent:        parentCall(),
+		CorrelationID: c.String("correlation-id"),
 	}
 	if r := c.String("reply-to"); r != "" && r != noReply {
 		m.ReplyTo = r
@@ -83,6 +83,11 @@ func (sh *shell) message(c *cli.Context) (m client.Message, err error) {
 	if c.Bool("create") {
 		m.Create = &client.QueueOptions{}
 	}
+	wait, err := waitFlag(c)
+	if err != nil {
+		return m, err
+	}
+	m.RequireConsumer, m.StartWithin = wait.fail, wait.within
 	if m.MaxAttempts, err = maxAttempts(c); err != nil {
 		return m, err
 	}
