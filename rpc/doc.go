@@ -123,7 +123,8 @@
 // is a field of Subscribe, and answers pings if it says so; see
 // messageswitch.v1.ServiceInfo.
 //
-// # What is not here
+// # gRPC
 //
-// gRPC stubs through a queue.
+// Package grpcqueue takes generated gRPC clients and servers through a queue, as
+// they are; package upstream serves a queue by way of a gRPC or HTTP server nearby.
 package rpc

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/d3b0a776/switch/rpc/grpcqueue"
 	"github.com/d3b0a776/switch/server"
 )
 
@@ -16,6 +17,9 @@ const daemonDescription = `
 Runs the switch until SIGINT, SIGTERM or the verb shutdown. Then it takes no more messages, and
 waits until those that are being worked on have been acked, at most for the time of --drain. A
 second signal ends it at once.
+
+Calls of gRPC services that the switch does not have go to the queues that serve them; see
+docs/grpc.md.
 
 The log goes to standard error. With --data-dir queues are durable unless they are made with
 --durability memory: what is answered is on disk, and a restart is a pause. Without it everything is kept in
@@ -68,10 +72,17 @@ func (sh *shell) daemon(c *cli.Context) error {
 	} else {
 		log.Info("queues are durable", "data_dir", cfg.DataDir, "version", cfg.Version)
 	}
+	var gateway grpcqueue.Gateway
+	cfg.Unknown, cfg.Register = gateway.Handle, gateway.RegisterReflection
 	s, err := server.Open(cfg)
 	if err != nil {
 		return err
 	}
+	closeGateway, err := openGateway(&gateway, s.InProcess())
+	if err != nil {
+		return err
+	}
+	defer closeGateway()
 	if err := s.Listen(); err != nil {
 		return err
 	}

@@ -2,8 +2,8 @@
 // serves queues, calls them, and shows what happens.
 //
 // It is flags, signals, output and wiring. What it can do, every Go program can
-// with packages server, server/datadir, client and rpc; it imports nothing else of
-// this module.
+// with packages server, server/datadir, client, rpc, rpc/grpcqueue and
+// rpc/upstream; it imports nothing else of this module.
 //
 // A run is one shell (shell.go): main gives it the command line, it puts that in
 // order (permute.go), has package cli find the verb (app.go), and turns the error

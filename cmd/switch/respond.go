@@ -34,6 +34,11 @@ SIGTERM, and SIGKILL 2 s later.
 For switch call --stream and the like, stdin has the parts of the request as they come, and what
 the program writes is sent as it writes it; its writes wait for a slow reader.
 
+--upstream passes requests on to a server nearby, which needs to know nothing of queues:
+
+  HOST:PORT           calls of any gRPC service, of all four kinds (also unix:///PATH)
+  http://HOST:PORT/…  HTTP requests; headers http-method and http-path say which, POST / if not
+
 A message that wants no reply is acked when the program exits with 0, and tried again if not.
 
 The queue is served as a service, which switch service shows and pings; see there.`
@@ -43,7 +48,9 @@ func respondFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "program", Usage: "`PATH`: what to run for each request"},
 		&cli.BoolFlag{Name: "echo", Usage: "answer each request with its own body"},
-		&cli.IntFlag{Name: "concurrency", EnvVars: []string{"SWITCH_CONCURRENCY"}, DefaultText: "one for each CPU; 64 with --echo",
+		&cli.StringFlag{Name: "upstream", Usage: "`ADDR`: what to pass requests on to: HOST:PORT of a gRPC server, or http://HOST:PORT/PATH"},
+		durationFlag("upstream-timeout", "`TIME`: how long the upstream may take; as long as the caller waits if none is given", 0, "SWITCH_UPSTREAM_TIMEOUT"),
+		&cli.IntFlag{Name: "concurrency", EnvVars: []string{"SWITCH_CONCURRENCY"}, DefaultText: "one for each CPU; 64 with --echo and --upstream",
 			Usage: "`N`: how many requests to serve at a time"},
 		durationFlag("lease", "`TIME`: after so much silence of ours the switch gives our requests to others; the queue decides if none is given", 0, "SWITCH_LEASE"),
 		&cli.StringFlag{Name: "service", EnvVars: []string{"SWITCH_SERVICE"}, DefaultText: "QUEUE", Usage: "`NAME`: of the service that this is an instance of"},
@@ -76,12 +83,23 @@ func (sh *shell) respond(c *cli.Context) error {
 		return err
 	}
 	handler, with := echo, "--echo"
-	if argv != nil {
+	info := client.ServiceInfo{Name: cmp.Or(c.String("service"), queue), Version: c.String("service-version"), Description: "switch serve, with --echo"}
+	switch addr := c.String("upstream"); {
+	case addr != "":
+		up, err := newUpstream(addr, duration(c, "upstream-timeout"))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = up.Close() }() // its calls are over
+		handler, with = up.Handle, addr
+		info.Description, info.Metadata = "switch serve, for "+addr, up.Metadata()
+	case argv != nil:
 		p, err := newProgram(argv, c.String("addr"), largestBody, sh.err)
 		if err != nil {
 			return err
 		}
 		handler, with = p.handle, argv[0] // its arguments are nobody else's business
+		info.Description = "switch serve, with " + filepath.Base(with)
 	}
 	cl, err := sh.dial(c, log)
 	if err != nil {
@@ -94,10 +112,7 @@ func (sh *shell) respond(c *cli.Context) error {
 		rpc.Lease(duration(c, "lease")),
 		rpc.Drain(duration(c, "drain")),
 		rpc.CreateQueue(client.QueueOptions{}),
-		rpc.Describe(client.ServiceInfo{
-			Name: cmp.Or(c.String("service"), queue), Version: c.String("service-version"),
-			Description: "switch serve, with " + filepath.Base(with),
-		}),
+		rpc.Describe(info),
 		rpc.OnError(func(err error) { log.Warn("a request went wrong", "queue", queue, "err", err) }))
 }
 
@@ -117,9 +132,11 @@ func (sh *shell) respondWords(c *cli.Context) (queue string, argv []string, err 
 		argv = []string{c.String("program")}
 		ways = append(ways, "--program")
 	}
-	if c.Bool("echo") {
-		argv = nil
-		ways = append(ways, "--echo")
+	for _, other := range []string{"echo", "upstream"} {
+		if c.IsSet(other) {
+			argv = nil
+			ways = append(ways, "--"+other)
+		}
 	}
 	if typed := sh.typedOf(daemonFlags()); len(typed) > 0 && len(words) > 0 {
 		return "", nil, usage("%s: for running the switch, but a QUEUE is given", names(typed)).
@@ -136,10 +153,13 @@ func (sh *shell) respondWords(c *cli.Context) (queue string, argv []string, err 
 		return "", nil, usage("what shall serve %s?", words[0]).
 			hint("type: %s serve %s --program PATH", sh.name, quoteWord(words[0])).
 			hint("  or: %s serve %s -- PATH ARG…", sh.name, quoteWord(words[0])).
+			hint("  or: %s serve %s --upstream HOST:PORT", sh.name, quoteWord(words[0])).
 			hint("  or: %s serve %s --echo", sh.name, quoteWord(words[0]))
 	case len(ways) > 1:
 		return "", nil, usage("%s exclude each other", strings.Join(ways, " and "))
-	case !c.Bool("echo") && (len(argv) == 0 || argv[0] == ""):
+	case !c.IsSet("upstream") && slices.ContainsFunc(sh.line.flags, func(f typedFlag) bool { return f.name == "upstream-timeout" }):
+		return "", nil, usage("--upstream-timeout is for --upstream")
+	case !c.Bool("echo") && !c.IsSet("upstream") && (len(argv) == 0 || argv[0] == ""):
 		return "", nil, usage("no program follows %s", ways[0])
 	}
 	return words[0], argv, nil
