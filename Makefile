@@ -74,6 +74,7 @@ lint: $(BIN)/golangci-lint $(BUF) ## Check Go and proto for style and common mis
 	@found=$$(gofmt -l .); if [ -n "$$found" ]; then echo >&2 "not formatted, run 'make format': $$found"; exit 1; fi
 	golangci-lint run
 	cd bench && golangci-lint run
+	cd rpc/interop && golangci-lint run
 	cd tools && golangci-lint run
 	buf lint
 	buf format --diff --exit-code
