@@ -52,7 +52,7 @@ func fuzzed(s *queue.State, fx *queue.Effects, err error) error {
 		return fmt.Errorf("Check: %w", wrong)
 	}
 	if err != nil && (len(fx.Deliveries)+len(fx.ConsumersEnded)+len(fx.SessionsEnded)+len(fx.Refused)+len(fx.Cancelled)+fx.Count > 0 ||
-		fx.ID != queue.ID{} || fx.Duplicate || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Cancel != 0) {
+		fx.ID != queue.ID{} || fx.Half != nil || len(fx.Taken) > 0 || fx.Duplicate || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Cancel != 0) {
 		return fmt.Errorf("an error with effects: %w, %+v", err, fx)
 	}
 	if wrong := wellSaid(err); wrong != nil {
@@ -187,7 +187,7 @@ func (in *tape) headers() []queue.Header {
 }
 
 func (in *tape) operation() queue.Op {
-	switch in.byte() % 16 {
+	switch in.byte() % 18 {
 	case 0:
 		id := in.state.NewSessionID()
 		in.sessions = append(in.sessions, id)
@@ -204,7 +204,8 @@ func (in *tape) operation() queue.Op {
 	case 4:
 		if in.bool() {
 			in.made++
-			return &queue.Create{Session: in.session(), Queue: fmt.Sprintf("tmp.%d", in.made), Temporary: true}
+			return &queue.Create{Session: in.session(), Queue: fmt.Sprintf("tmp.%d", in.made), Temporary: true,
+				Options: queue.Options{MaxMessages: in.number(), MaxBytes: in.number()}}
 		}
 		return &queue.Create{Session: in.session(), Queue: in.name(), Options: in.options()}
 	case 5:
@@ -231,6 +232,13 @@ func (in *tape) operation() queue.Op {
 		return &queue.Nack{Session: in.session(), Leases: in.leases(), Kind: queue.NackKind(in.byte() % 3), Delay: in.duration(), Cause: from(in, "", "boom", strings.Repeat("c", 1025))}
 	case 14:
 		return &queue.Reply{Session: in.session(), Lease: in.lease(), Body: in.body(), Headers: in.headers(), Failure: from(in, nil, []byte("f"), make([]byte, 30_000))}
+	case 15, 16:
+		if in.bool() {
+			return &queue.Part{Session: in.session(), Lease: in.lease(), Inbox: from(in, "", "", "", in.name()), Number: uint64(in.number()), Body: in.body(),
+				Headers: in.headers(), End: in.seldom(), Ask: in.seldom()}
+		}
+		return &queue.Part{Session: in.session(), ReplyTo: from(in, "tmp.1", in.name()), CorrelationID: from(in, "1", "2", "3"), Number: uint64(in.number()),
+			Body: in.body(), Headers: in.headers(), End: in.seldom(), Ask: in.seldom()}
 	default:
 		return from[queue.Op](in, &queue.Extend{Session: in.session(), Leases: in.leases(), Lease: in.duration()},
 			&queue.Cancel{Session: in.session(), ReplyTo: in.name(), CorrelationID: from(in, "1", "2", "3")},
@@ -242,7 +250,7 @@ func (in *tape) send() queue.Op {
 	return &queue.Send{Session: in.session(), Queue: in.name(), Body: in.body(), Headers: in.headers(), CorrelationID: from(in, "1", "2", "3", "4", "", "bad\xff"),
 		ReplyTo: from(in, "", "tmp.1", "tmp.1", in.name()), Timeout: in.duration(), Producer: from(in, "", "a", "c", "d"),
 		Sequence: from[uint64](in, 0, 0, 0, 1, 2, 3, 10, 4096, 4097, 10_000, math.MaxUint64, math.MaxUint64-1, math.MaxUint64-20),
-		Create:   in.bool(), CreateOptions: in.options(), RequireConsumer: in.bool(), MaxAttempts: in.number()}
+		Create:   in.bool(), CreateOptions: in.options(), RequireConsumer: in.bool(), MaxAttempts: in.number(), Stream: in.byte()%4 == 0}
 }
 
 // FuzzParseID: what String wrote is read back, and nothing else is read.
