@@ -204,6 +204,11 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	if m.Stream && m.caller != nil && (m.caller.inbox == nil || m.caller.inbox.of.request != m) {
 		return fmt.Errorf("its caller %q knows no stream of it", m.caller.Name)
 	}
+	if m.Stream && m.caller != nil {
+		if to := m.caller.inbox.of.toHolder.queue; to != nil && (to.destroyed || to.inbox != &m.caller.inbox.of.toHolder) {
+			return fmt.Errorf("its parts go to queue %q, which does not take them", to.Name)
+		}
+	}
 	if m.caller != nil && (m.caller.pending[m.CorrelationID] != m || s.temporary[m.caller.Name] != m.caller) {
 		return fmt.Errorf("its caller %q does not wait for it", m.caller.Name)
 	}
