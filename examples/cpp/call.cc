@@ -5,14 +5,15 @@
 
 volatile std::sig_atomic_t interrupted = 0;
 
-// Sends a request, and polls the session's own queue for the reply to it.
+// Sends a request, and polls the session's own queue for the reply to it, or the switch's word why there is none.
 std::string call(Session& session, const char* queue, const char* body, double seconds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   const std::string reply_to = session.call(&Switch::Create, pb::CreateRequest()).queue();
   pb::SubscribeRequest subscribe;
   subscribe.set_queue(reply_to);
   pb::TransferRequest poll;
   poll.add_consumers(session.call(&Switch::Subscribe, subscribe).consumer());
-  poll.set_wait_ms(500);  // so long a Ctrl-C may take
+  poll.set_wait_ms(100);  // so long a Ctrl-C may take, and the end of the time
 
   pb::SendRequest request;
   request.set_queue(queue);
@@ -22,7 +23,7 @@ std::string call(Session& session, const char* queue, const char* body, double s
   request.set_timeout_ms(static_cast<int64_t>(seconds * 1000));
   session.call(&Switch::Send, request);
 
-  while (!interrupted) {  // until the reply, or the switch's word that there will be none
+  while (!interrupted && std::chrono::steady_clock::now() < end) {
     for (const auto got = session.call(&Switch::Transfer, poll); const pb::Delivery& reply : got.deliveries()) {
       pb::AckRequest ack;
       ack.add_leases(reply.lease());
@@ -34,7 +35,9 @@ std::string call(Session& session, const char* queue, const char* body, double s
   pb::CancelRequest cancel;  // a queued request is withdrawn, and who runs one is told
   cancel.set_reply_to(reply_to);
   cancel.set_correlation_id(request.correlation_id());
-  std::cerr << "call: " << pb::CancelState_Name(session.call(&Switch::Cancel, cancel).state()) << "\n";
+  const auto state = session.call(&Switch::Cancel, cancel).state();
+  if (!interrupted) throw Failed(grpc::Status(grpc::DEADLINE_EXCEEDED, "no reply in time"));
+  std::cerr << "call: " << pb::CancelState_Name(state) << "\n";
   return "";
 }
 

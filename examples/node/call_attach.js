@@ -15,7 +15,7 @@ await run('call_attach.js', async (queue, seconds = '10') => {
     process.stdout.write(`${reply}\n`);
   };
   process.once('SIGINT', async () => {
-    caller.cancel();
+    caller.cancelAll();
     await caller.close();
     process.exit(130);
   });

@@ -1,4 +1,5 @@
 // Calls over one Attach stream, as many at a time as there are to make.
+import { status } from '@grpc/grpc-js';
 import { randomUUID } from 'node:crypto';
 import { Failed } from './failure.js';
 import { Stream } from './stream.js';
@@ -20,14 +21,19 @@ export class Caller {
     return caller;
   }
 
-  // Gives the body of the reply. When there will be none, the switch says so.
+  // Gives the body of the reply. When the time is up, who runs the request is told.
   async call(queue, body, timeoutMs) {
     const correlationId = randomUUID();
     const reply = new Promise((resolve, reject) => this.#calls.set(correlationId, { resolve, reject }));
+    const timer = setTimeout(() => {
+      this.#cancel(correlationId);
+      this.#calls.get(correlationId).reject(new Failed(status.DEADLINE_EXCEEDED, '', `no reply from ${queue} in time`));
+    }, timeoutMs);
     const sent = this.#stream.do('send', { queue, body, replyTo: this.#replyTo, correlationId, timeoutMs });
     try {
       return (await Promise.all([reply, sent]))[0];
     } finally {
+      clearTimeout(timer);
       this.#calls.delete(correlationId);
     }
   }
@@ -42,10 +48,12 @@ export class Caller {
     for (const { reject } of this.#calls.values()) reject(why);
   }
 
-  // Withdraws the requests that still wait, and tells who runs the others.
-  cancel() {
-    for (const correlationId of this.#calls.keys()) this.#stream.quietly('cancel', { replyTo: this.#replyTo, correlationId });
+  // A request that still waits is withdrawn, and who runs one is told.
+  #cancel(correlationId) {
+    this.#stream.quietly('cancel', { replyTo: this.#replyTo, correlationId });
   }
+
+  cancelAll() { for (const correlationId of this.#calls.keys()) this.#cancel(correlationId); }
 
   close() { return this.#stream.do('logout'); }
 }
