@@ -54,11 +54,12 @@ func ExampleCaller_Stream() {
 	fmt.Println(string(story.Reply().Body))
 
 	stop()
-	<-served
+	fmt.Println("served", <-served)
 	// Output:
 	// once
 	// upon
 	// a
 	// time
 	// the end
+	// served <nil>
 }

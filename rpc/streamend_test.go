@@ -1,0 +1,235 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/rpc"
+	"github.com/d3b0a776/switch/server"
+	"github.com/d3b0a776/switch/server/servertest"
+)
+
+// endless sends until its context ends.
+func endless(ended chan<- error) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		var err error
+		for err == nil {
+			err = req.Stream().Send(part(strings.Repeat("x", 100)))
+		}
+		ended <- context.Cause(ctx)
+		return nil, err
+	}
+}
+
+func TestGivingAStreamUpEndsItsHandler(t *testing.T) {
+	for name, giveUp := range map[string]func(*rpc.Stream, context.CancelFunc){
+		"close":  func(s *rpc.Stream, _ context.CancelFunc) { s.Close(); s.Close() },
+		"cancel": func(_ *rpc.Stream, cancel context.CancelFunc) { cancel() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake(t, func(t *testing.T, w *world) {
+				ended := make(chan error, 1)
+				w.serve("q", endless(ended))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s := w.open(ctx)
+				if _, err := s.Receive(); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				giveUp(s, cancel)
+				if cause := <-ended; !errors.Is(cause, client.ErrCallerGone) {
+					t.Errorf("the handler ended with %v", cause)
+				}
+				_, err := s.Receive()
+				var e *rpc.Error
+				if !errors.As(err, &e) || e.Origin != rpc.OriginLocal || status.Code(err) != codes.Canceled || !errors.Is(err, context.Canceled) {
+					t.Errorf("it receives %v", err)
+				}
+				if err := s.Send(part("x")); status.Code(err) != codes.Canceled {
+					t.Errorf("it sends %v", err)
+				}
+				w.leavesNothing()
+			})
+		})
+	}
+}
+
+// The other side stops, and the deadline ends it: the sender, and the receiver.
+func TestAStreamThatStopsEndsWithItsDeadline(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		handler := make(chan error, 1)
+		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			_ = req.Stream().Send(part("one"))
+			got, err := all(req.Stream()) // the caller sends nothing
+			handler <- fmt.Errorf("%q: %w", got, err)
+			return nil, err
+		})
+		began := time.Now()
+		s := w.open(t.Context(), rpc.Timeout(5*time.Second))
+		got, err := all(s)
+		if got != "one" || status.Code(err) != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
+			t.Errorf("after %v it got %q and %v", time.Since(began), got, err)
+		}
+		if err := <-handler; status.Code(errors.Unwrap(err)) != codes.DeadlineExceeded {
+			t.Errorf("the handler received %v", err)
+		}
+		w.leavesNothing()
+	})
+}
+
+func TestOversizedPartsLeaveTheStreamAlone(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			large := req.Stream().Send(rpc.Part{Body: make([]byte, 1<<20+1)})
+			if !errors.Is(large, client.ErrPayloadTooLarge) {
+				return nil, fmt.Errorf("a part that is too large: %w", large)
+			}
+			return []byte(large.Error()), req.Stream().Send(rpc.Part{Body: make([]byte, 1<<20)})
+		})
+		s := w.open(t.Context())
+		if p, err := s.Receive(); err != nil || len(p.Body) != 1<<20 {
+			t.Errorf("got %d bytes, %v", len(p.Body), err)
+		}
+		if _, err := s.Receive(); !errors.Is(err, io.EOF) || !strings.Contains(string(s.Reply().Body), "at most 1048576") {
+			t.Errorf("the reply is %v, %v", s.Reply(), err)
+		}
+	})
+}
+
+func TestTheServersDeathIsToldAtOnce(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ended := make(chan error, 1)
+		server := w.serve("q", endless(ended))
+		s := w.open(t.Context())
+		if _, err := s.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		server.line.cut()
+		began := time.Now()
+		_, err := all(s)
+		if !errors.Is(err, client.ErrStreamBroken) || status.Code(err) != codes.Aborted || time.Since(began) > 11*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		server.line.join(w.sw.Conn())
+		if cause := <-ended; !errors.Is(cause, client.ErrSessionLost) {
+			t.Errorf("the handler ended with %v", cause)
+		}
+		w.leavesNothing()
+	})
+}
+
+func TestTheCallersDeathEndsTheHandler(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ended := make(chan error, 1)
+		w.serve("q", endless(ended))
+		s := w.open(t.Context())
+		if _, err := s.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		w.line.cut()
+		if cause := <-ended; !errors.Is(cause, client.ErrCallerGone) {
+			t.Errorf("the handler ended with %v", cause)
+		}
+		if _, err := all(s); !errors.Is(err, client.ErrSessionLost) {
+			t.Errorf("the caller got %v", err)
+		}
+	})
+}
+
+func TestClosingTheCallerEndsItsStreams(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ended := make(chan error, 1)
+		w.serve("q", endless(ended))
+		s := w.open(t.Context())
+		if _, err := s.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.caller.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Receive(); !errors.Is(err, client.ErrClosed) {
+			t.Errorf("it receives %v", err)
+		}
+		if cause := <-ended; !errors.Is(cause, client.ErrCallerGone) {
+			t.Errorf("the handler ended with %v", cause)
+		}
+		if _, err := w.caller.Stream(t.Context(), rpc.Request{Queue: "q"}); !errors.Is(err, client.ErrClosed) {
+			t.Errorf("a closed caller opens a stream: %v", err)
+		}
+		w.leavesNothing()
+	})
+}
+
+func TestStreamsThatCanNotBegin(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		s := w.open(t.Context()) // there is no queue q
+		if _, err := s.Receive(); !errors.Is(err, client.ErrQueueNotFound) {
+			t.Errorf("it receives %v", err)
+		}
+		if err := s.Send(part("x")); !errors.Is(err, io.EOF) {
+			t.Errorf("it sends %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := w.caller.Stream(ctx, rpc.Request{Queue: "q"}); status.Code(err) != codes.Canceled {
+			t.Errorf("with a context that has ended: %v", err)
+		}
+		w.create("q", client.QueueOptions{})
+		s = w.open(t.Context(), rpc.RequireServer())
+		if _, err := s.Receive(); !errors.Is(err, client.ErrNoConsumer) {
+			t.Errorf("with nobody there: %v", err)
+		}
+		s = w.open(t.Context(), rpc.Timeout(time.Second))
+		if err := s.Send(part("nobody takes it")); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("it sends %v", err)
+		}
+		w.leavesNothing()
+	})
+}
+
+// After a restart both sides of a stream that had begun know; one that waited in a
+// durable queue goes on.
+func TestStreamsAcrossARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := server.Config{DataDir: t.TempDir()}
+		w := newWorld(t, cfg)
+		ended := make(chan error, 2)
+		server := w.serve("q", endless(ended), rpc.Concurrency(1))
+		begun, waits := w.open(t.Context()), w.open(t.Context())
+		if _, err := begun.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.sw.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.sw = servertest.New(t, cfg)
+		w.line.join(w.sw.Conn())
+		server.line.join(w.sw.Conn())
+		at := time.Now()
+		if _, err := all(begun); !errors.Is(err, client.ErrStreamBroken) || time.Since(at) > 5*time.Second {
+			t.Errorf("after %v the caller got %v", time.Since(at), err)
+		}
+		if cause := <-ended; !errors.Is(cause, client.ErrSessionLost) || time.Since(at) > 5*time.Second {
+			t.Errorf("after %v the handler ended with %v", time.Since(at), cause)
+		}
+		if p, err := waits.Receive(); err != nil || len(p.Body) != 100 {
+			t.Errorf("the stream that waited receives %v, %v", p, err)
+		}
+		_ = waits.Close()
+		if cause := <-ended; !errors.Is(cause, client.ErrCallerGone) {
+			t.Errorf("the other handler ended with %v", cause)
+		}
+		w.leavesNothing()
+	})
+}
