@@ -70,6 +70,35 @@ func TestAtMostOnceIsToldOfItsServersDeath(t *testing.T) {
 	})
 }
 
+// A request that its servers can't handle goes to the dead-letter queue, and its
+// caller is told of that with the reason, at once.
+func TestDeadLetteringFailsTheWaitingCaller(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		is   error
+		nack func(context.Context, *client.Delivery) error
+	}{
+		{"rejected", client.ErrRejected, func(ctx context.Context, d *client.Delivery) error { return d.Reject(ctx, "poison") }},
+		{"out of attempts", client.ErrAttemptsExhausted, func(ctx context.Context, d *client.Delivery) error { return d.Retry(ctx, 0, "poison") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fake(t, func(t *testing.T, w *world) {
+				w.consume("q", client.QueueOptions{MaxAttempts: 3}, func(d *client.Delivery) error { return test.nack(context.Background(), d) })
+				start := time.Now()
+				r := <-w.call(context.Background(), "q", "body")
+				wantError(t, r.err, rpc.OriginSwitch, codes.Aborted, test.is, "poison")
+				if took := time.Since(start); took != 0 {
+					t.Errorf("the caller was told after %v", took)
+				}
+				dead, err := w.client.Admin().Peek(context.Background(), "q.dead", 0)
+				if err != nil || len(dead) != 1 || string(dead[0].Body) != "body" {
+					t.Errorf("the dead letters are %+v, %v", dead, err)
+				}
+			})
+		})
+	}
+}
+
 func TestRequiredServerDies(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {
 		dying := w.serve("q", hang, rpc.Concurrency(1))

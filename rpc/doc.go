@@ -22,9 +22,14 @@
 // The time left until the context's deadline travels with the request. The switch
 // never delivers a request whose time is over, and the handler's context has the
 // same deadline. [Timeout] is a deadline that costs less than a context's. A call
-// without any waits until somebody serves it. One whose context ends returns at
-// once: if the request still waits it is withdrawn, if it runs its reply is
-// dropped.
+// without any waits until somebody serves it; [StartWithin] bounds that alone. One
+// whose context ends returns at once: if the request still waits it is withdrawn,
+// if it runs its handler's context ends and its reply is dropped.
+//
+// A call that is made with a handler's context belongs to the request that the
+// handler works on: it ends when that one is cancelled, expires or fails, wherever
+// it is by then, and not when that one is answered. [ChildOf] says so for others,
+// and [OnItsOwn] the opposite.
 //
 // # What can go wrong, and who says so
 //

@@ -202,7 +202,10 @@ func (f *forest) operate(ctx context.Context) {
 	r, admin := f.source("operator"), f.w.client.Admin()
 	for sleep(ctx, time.Duration(1000+r.IntN(3000))*time.Millisecond) {
 		var calls []string
-		for c := range admin.Calls(ctx, client.CallQuery{}) {
+		for c, err := range admin.Calls(ctx, client.CallQuery{}) {
+			if err != nil {
+				break // it is over
+			}
 			calls = append(calls, c.Call)
 		}
 		if len(calls) == 0 {

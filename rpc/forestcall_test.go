@@ -96,7 +96,7 @@ func (f *forest) cancel(n *node, cancel context.CancelFunc) {
 // ended says that handlers which were at work on a call, and on what belongs to it,
 // are told that it is over, before any time passes.
 func (f *forest) ended(below []*run, why string) {
-	time.Sleep(1) // everybody has done what there is to do
+	time.Sleep(time.Nanosecond) // everybody has done what there is to do
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.disturbed.IsZero() && time.Since(f.disturbed) < calm {
