@@ -63,8 +63,9 @@ type Config struct {
 	Authenticate func(context.Context) (principal string, err error)
 	// GRPC are further options of the gRPC server, such as its credentials.
 	GRPC []grpc.ServerOption
-	// Unknown answers calls of services that the switch does not have. It receives
-	// and sends messages as *[]byte. Nil: they are Unimplemented.
+	// Unknown answers calls of services that the switch does not have, from callers
+	// that Authenticate lets in. It receives and sends messages as *[]byte. Nil: they
+	// are Unimplemented.
 	Unknown grpc.StreamHandler
 	// Register adds services to the gRPC server, beside the switch's own. When it
 	// adds server reflection, that takes the place of the switch's. Nil: none.

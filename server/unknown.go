@@ -25,6 +25,9 @@ func (u *unknown) handle(srv any, ss grpc.ServerStream) error {
 	if _, ours := u.services[service]; ours {
 		return status.Errorf(codes.Unimplemented, "unknown method %s for service %s", method, service)
 	}
+	if _, err := u.s.principal(ss.Context()); err != nil {
+		return u.s.status(err)
+	}
 	ctx, cancel := context.WithCancel(ss.Context())
 	defer cancel()
 	go func() { // ends the call with the switch, as a long poll is; ends with the call

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -76,6 +77,20 @@ func TestUnknownServicesEndWithTheSwitch(t *testing.T) {
 		}
 		if took := <-took; took > time.Millisecond {
 			s.Errorf("the call holds the end up for %v", took)
+		}
+	})
+}
+
+// Who is refused is not passed on either.
+func TestUnknownServicesAuthenticate(t *testing.T) {
+	cfg := server.Config{
+		Unknown:      func(any, grpc.ServerStream) error { t.Error("it was passed on"); return nil },
+		Authenticate: func(context.Context) (string, error) { return "", status.Error(codes.PermissionDenied, "not you") },
+	}
+	inFakeTime(t, forms[0], cfg, func(s *scene) {
+		err := s.dial().Invoke(s.Context(), "/any.Service/Method", &emptypb.Empty{}, &emptypb.Empty{})
+		if st := status.Convert(err); st.Code() != codes.PermissionDenied || st.Message() != "not you" {
+			s.Errorf("the caller is told %v", err)
 		}
 	})
 }

@@ -68,14 +68,15 @@ func (s *clientStream) begin(req rpc.Request) {
 }
 
 // SendMsg sends a message. io.EOF says that the call is over; RecvMsg has the status.
+// Any other error is about the message, and ends the call.
 func (s *clientStream) SendMsg(m any) error {
 	body, err := s.info.encode(m)
 	if err != nil {
-		return err
+		return s.fail(err)
 	}
 	if !s.desc.ClientStreams {
 		if s.request == nil {
-			return status.Errorf(codes.Internal, "%s takes one message", s.method)
+			return s.fail(status.Errorf(codes.Internal, "cardinality violation: %s takes one message", s.method))
 		}
 		req := *s.request
 		s.request, req.Body = nil, body
@@ -91,10 +92,25 @@ func (s *clientStream) SendMsg(m any) error {
 	case err == io.EOF || s.ctx.Err() != nil: //nolint:errorlint // Send never wraps it
 		return io.EOF
 	}
-	// The message can't travel, a larger one than the switch takes: that ends the call.
-	err = statusError(err)
+	return s.fail(statusError(err)) // it is larger than the switch takes
+}
+
+// fail ends the call because of a message that can't be sent.
+func (s *clientStream) fail(err error) error {
 	s.unsent.CompareAndSwap(nil, &err)
-	_ = s.stream.Close() // so that RecvMsg tells it too
+	switch {
+	case s.request != nil: // nothing was sent
+		s.request, s.err = nil, err
+		close(s.begun)
+	case s.err == nil:
+		_ = s.stream.Close() // so that RecvMsg, if it waits, tells it
+	}
+	if s.mu.TryLock() { // else RecvMsg is at it
+		if s.over == nil {
+			s.endLocked(nil, err)
+		}
+		s.mu.Unlock()
+	}
 	return err
 }
 

@@ -28,7 +28,8 @@ const (
 	forever = 1<<63 - 1
 )
 
-// A Gateway answers calls of gRPC services by way of their queues. Its Handle is
+// A Gateway answers calls of gRPC services by way of their queues. To the switch all of
+// them are its own, made in its client's name: whom to let in is the server's business. Its Handle is
 // for a server whose codec takes *[]byte as a message's bytes, under
 // grpc.UnknownServiceHandler. The zero value is one that has not been started.
 type Gateway struct {

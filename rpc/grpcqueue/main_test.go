@@ -35,6 +35,7 @@ type world struct {
 	sw     *servertest.Switch
 	caller *rpc.Caller
 	impl   *impl
+	server *client.Client // of the last serve
 }
 
 // everyWay runs a test in fake time, once for each way that a generated client can
@@ -88,12 +89,13 @@ func (w *world) serve(opts ...grpcqueue.ServerOption) {
 	s := grpcqueue.NewServer(opts...)
 	testpb.RegisterTestServiceServer(s, w.impl)
 	c := w.dial("server")
+	w.server = c
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, c, rpc.Drain(time.Second)) }() // the cleanup waits for it
 	w.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, client.ErrClosed) {
 			w.Errorf("serving ended with: %v", err)
 		}
 	})

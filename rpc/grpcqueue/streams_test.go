@@ -213,6 +213,51 @@ func TestOversizedMessages(t *testing.T) {
 		_ = in.Send(carrying(string(make([]byte, 1<<20)))) // what is wrong comes with the status
 		_, err = in.CloseAndRecv()
 		w.want(err, codes.ResourceExhausted, "", "PAYLOAD_TOO_LARGE")
+
+		st, err = c.StreamingOutputCall(w.ctx(), &testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: make([]byte, 1<<20)}})
+		if err == nil {
+			_, err = st.Recv()
+		}
+		w.want(err, codes.ResourceExhausted, "", "PAYLOAD_TOO_LARGE")
+	})
+}
+
+// When the server of a call that has begun to stream is gone, the caller is told so by the
+// switch: nobody else can go on with it.
+func TestServerDiesInAStream(t *testing.T) {
+	everyWay(t, func(w *world, c testpb.TestServiceClient) {
+		st, err := c.FullDuplexCall(w.ctx())
+		if err != nil {
+			w.Fatal(err)
+		}
+		if err := st.Send(sized(1)); err != nil {
+			w.Fatal(err)
+		}
+		if _, err := st.Recv(); err != nil {
+			w.Fatal(err)
+		}
+		w.server.Close()
+		_, err = st.Recv()
+		w.want(err, codes.Aborted, status.Convert(err).Message(), "STREAM_BROKEN")
+	})
+}
+
+// More metadata than a message may have is refused, by the switch on the way there, and
+// for the handler on the way back.
+func TestTooMuchMetadata(t *testing.T) {
+	everyWay(t, func(w *world, c testpb.TestServiceClient) {
+		ctx := w.ctx()
+		for range 70 {
+			ctx = metadata.AppendToOutgoingContext(ctx, "many", "x")
+		}
+		_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{})
+		w.want(err, codes.InvalidArgument, "", "INVALID")
+		ctx = w.ctx()
+		for range 40 { // which come back twice
+			ctx = metadata.AppendToOutgoingContext(ctx, "echo", "x")
+		}
+		_, err = c.UnaryCall(ctx, &testpb.SimpleRequest{})
+		w.want(err, codes.Internal, "", "")
 	})
 }
 
