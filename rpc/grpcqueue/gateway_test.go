@@ -2,6 +2,7 @@ package grpcqueue_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,7 +37,10 @@ func (w *world) rawly(queue, body string, opts ...rpc.ServeOption) {
 	done := make(chan error, 1)
 	c := w.dial(queue)
 	go func() { // the cleanup waits for it
-		done <- rpc.Serve(ctx, c, queue, func(context.Context, *rpc.Request) ([]byte, error) { return []byte(body), nil }, opts...)
+		done <- rpc.Serve(ctx, c, queue, func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			w.seen = req.Headers
+			return []byte(body), nil
+		}, opts...)
 	}()
 	w.Cleanup(func() {
 		stop()
@@ -64,18 +68,21 @@ func TestRouting(t *testing.T) {
 				t.Errorf("%v does not say %q", err, looked)
 			}
 		}
+		w.named("another", "a longer name", rpc.Describe(client.ServiceInfo{Name: testService + "Two"}))
 		w.named(testService, "by name")
 		if got, err := asks(w.ctx()); err != nil || got != "by name" {
 			t.Errorf("got %q (%v)", got, err)
 		}
 		w.named("elsewhere", "described", rpc.Describe(client.ServiceInfo{Name: testService}))
-		w.named("another", "a longer name", rpc.Describe(client.ServiceInfo{Name: testService + "Two"}))
 		if got, err := asks(w.ctx()); err != nil || got != "described" {
 			t.Errorf("got %q (%v)", got, err)
 		}
 		w.named("third", "by metadata")
 		if got, err := asks(metadata.AppendToOutgoingContext(w.ctx(), "switch-queue", "third")); err != nil || got != "by metadata" {
 			t.Errorf("got %q (%v)", got, err)
+		}
+		if want := map[string]string{"grpc-method": "/grpc.testing.TestService/UnaryCall"}; !maps.Equal(w.seen, want) {
+			t.Errorf("the server sees the headers %q, want %q", w.seen, want)
 		}
 		_, err = asks(metadata.AppendToOutgoingContext(w.ctx(), "switch-queue", "nowhere"))
 		w.want(err, codes.Unimplemented, "", "QUEUE_NOT_FOUND")

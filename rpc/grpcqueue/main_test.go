@@ -35,7 +35,8 @@ type world struct {
 	sw     *servertest.Switch
 	caller *rpc.Caller
 	impl   *impl
-	server *client.Client // of the last serve
+	server *client.Client    // of the last serve
+	seen   map[string]string // headers of the last request that rawly has answered
 }
 
 // everyWay runs a test in fake time, once for each way that a generated client can

@@ -77,8 +77,8 @@ func TestHTTPStream(t *testing.T) {
 		if err != nil || string(part.Body) != fmt.Sprintf("<%d>", i) {
 			t.Fatalf("got %q (%v)", part.Body, err)
 		}
-		if i == 0 && (part.Headers["color"] != "red" || part.Headers["http-status"] != "200") {
-			t.Errorf("headers %q", part.Headers)
+		if i == 0 && (part.Headers["color"] != "red" || part.Headers["http-status"] != "200") || i > 0 && part.Headers != nil {
+			t.Errorf("headers %q of part %d", part.Headers, i)
 		}
 	}
 	if err := st.CloseSend(); err != nil {
