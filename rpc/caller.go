@@ -84,7 +84,7 @@ func (c *Caller) Call(ctx context.Context, queue string, body []byte, opts ...Ca
 //
 // The error is an *[Error], unless an interceptor made it. When its origin is
 // [OriginTransport], or ctx ended, the handler may or may not have run; calling
-// again makes a new request.
+// again makes a new request, unless it has a key; see [WithKey].
 func (c *Caller) Do(ctx context.Context, req Request, opts ...CallOption) (*Response, error) {
 	if c.outermost != nil {
 		return c.outermost(ctx, req, slices.Clone(opts)...) // as in Call

@@ -50,9 +50,17 @@
 // the request: as often as the queue's max_attempts allows, then it goes to the
 // dead-letter queue and the caller is told. With [WithMaxAttempts](1) there is
 // no other server, and the caller is told as soon as the first one is gone.
-// Calling again after an error makes a new request. (To repeat a Send without
-// duplicating it is another matter: that is client.Message's Producer and
-// Sequence.)
+// Calling again after an error makes a new request, unless the call has a key. (To
+// repeat a Send without duplicating it is another matter: that is client.Message's
+// Producer and Sequence.)
+//
+// # Keys
+//
+// Of calls [WithKey], one with each key runs, and all get its reply, which the
+// switch keeps for [KeyTTL]; so such a call may be repeated by anybody until there
+// is a reply. This package repeats it by itself when the session is lost with it.
+// [Caller.Detach] sends one for which nobody waits yet, [Caller.Join] waits for it
+// from anywhere. docs/keys.md has the rules, and what a handler may still see twice.
 //
 // # A server
 //

@@ -5,7 +5,7 @@
 //
 // Reading order: daemon_test.go; kill_test.go with lane_test.go, producer_test.go
 // and consumer_test.go; history_test.go, audit_test.go, model_test.go and
-// mutant_test.go, which judge what they saw; then duplicates_test.go,
+// mutant_test.go, which judge what they saw; then keystorm_test.go, duplicates_test.go,
 // callers_test.go, poller_test.go, sync_test.go and fault_test.go on strace_test.go,
 // memory_test.go and churn_test.go.
 //

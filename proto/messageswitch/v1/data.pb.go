@@ -863,7 +863,8 @@ type SendRequest struct {
 	// A key that makes the message a call of which there is one in the queue. The
 	// first Send with the key enqueues it. While it is queued or runs, and for
 	// key_ttl_ms after its reply, a further Send of the same key enqueues nothing,
-	// and joins it: its reply_to gets the same reply. A call that ends without a
+	// and joins it: its reply_to gets the same reply; of its other fields only body
+	// and sequence count. A call that ends without a
 	// handler's reply (it expired, was cancelled or dead-lettered) frees its key.
 	// Without a reply_to nobody waits for it yet: the delivery says "tmp.detached",
 	// and Join gets the reply. Another body under a key that is known is

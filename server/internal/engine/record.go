@@ -38,7 +38,8 @@ func (tx *Tx) keep(fx *queue.Effects) {
 		case queue.KeyStored:
 			p.batch.PutKeyed(p.record.ofKeyed(c.Keyed))
 		case queue.KeyGone:
-			p.batch.DeleteKeyed(q, c.Keyed.Kept().Request)
+			k := c.Keyed.Kept()
+			p.batch.DeleteKeyed(q, k.Request, len(k.Body))
 		}
 	}
 	p.loads = append(p.loads, fx.Loads...)

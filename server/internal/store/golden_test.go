@@ -139,7 +139,7 @@ func TestTheFormatOfKeys(t *testing.T) {
 	if len(start.Keyed) != 2 || !reflect.DeepEqual(&start.Keyed[1], keyedKinds()[1]) {
 		t.Errorf("a start reads %+v", start.Keyed)
 	}
-	commit(t, d, func(b *store.Batch) { b.DeleteKeyed(3, 258); b.DeleteQueue(3) })
+	commit(t, d, func(b *store.Batch) { b.DeleteKeyed(3, 258, 0); b.DeleteQueue(3) })
 	if start := begin(t, d); len(start.Keyed) != 0 {
 		t.Errorf("%+v is left", start.Keyed)
 	}

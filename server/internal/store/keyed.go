@@ -45,8 +45,9 @@ func (b *Batch) PutKeyed(k *Keyed) {
 	b.put(appendPlace(b.key(), familyKeyed, k.Queue, k.Request), appendKeyed(b.value(), k))
 }
 
-// DeleteKeyed forgets a call with a key.
-func (b *Batch) DeleteKeyed(queue, request uint64) {
+// DeleteKeyed forgets a call with a key, whose reply had a body of some bytes.
+func (b *Batch) DeleteKeyed(queue, request uint64, bytes int) {
+	b.deleted += int64(bytes)
 	b.delete(appendPlace(b.key(), familyKeyed, queue, request))
 }
 
