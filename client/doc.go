@@ -50,6 +50,14 @@
 // and no switch to begin one with, and when the grace has passed without a
 // connection. Subscriptions stay, and are made again when the switch is back.
 //
+// # Streams
+//
+// A request with Message.Stream may be answered in parts, and may have parts. Each
+// side takes them into an inbox of their own (OpenStreamInbox), acks each when it is
+// done with it, and sends with a PartSender, which stays within the window of the
+// other. A stream lives and dies with the sessions of both; package rpc makes calls
+// of it.
+//
 // # What is bounded
 //
 // At most 2,048 frames or 16 MiB are kept unapplied, and sequences run at most

@@ -107,44 +107,69 @@ func TestOversizedPartsLeaveTheStreamAlone(t *testing.T) {
 	})
 }
 
+// listening receives until its context ends, having sent one part.
+func listening(ended chan<- error) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		err := req.Stream().Send(part("hello"))
+		for err == nil {
+			_, err = req.Stream().Receive()
+		}
+		ended <- context.Cause(ctx)
+		return nil, err
+	}
+}
+
+var lasting = map[string]func(chan<- error) rpc.Handler{"sending": endless, "receiving": listening}
+
 func TestTheServersDeathIsToldAtOnce(t *testing.T) {
-	fake(t, func(t *testing.T, w *world) {
-		ended := make(chan error, 1)
-		server := w.serve("q", endless(ended))
-		s := w.open(t.Context())
-		if _, err := s.Receive(); err != nil {
-			t.Fatal(err)
-		}
-		server.line.cut()
-		began := time.Now()
-		_, err := all(s)
-		if !errors.Is(err, client.ErrStreamBroken) || status.Code(err) != codes.Aborted || time.Since(began) > 11*time.Second {
-			t.Errorf("after %v: %v", time.Since(began), err)
-		}
-		server.line.join(w.sw.Conn())
-		if cause := <-ended; !errors.Is(cause, client.ErrSessionLost) {
-			t.Errorf("the handler ended with %v", cause)
-		}
-		w.leavesNothing()
-	})
+	for name, handler := range lasting {
+		t.Run(name, func(t *testing.T) {
+			fake(t, func(t *testing.T, w *world) {
+				ended := make(chan error, 1)
+				server := w.serve("q", handler(ended))
+				s := w.open(t.Context())
+				if _, err := s.Receive(); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				server.line.cut()
+				began := time.Now()
+				_, err := all(s)
+				if !errors.Is(err, client.ErrStreamBroken) || status.Code(err) != codes.Aborted || time.Since(began) > 11*time.Second {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+				server.line.join(w.sw.Conn())
+				if cause := <-ended; !errors.Is(cause, client.ErrSessionLost) || time.Since(began) > 12*time.Second {
+					t.Errorf("after %v the handler ended with %v", time.Since(began), cause)
+				}
+				w.leavesNothing()
+			})
+		})
+	}
 }
 
 func TestTheCallersDeathEndsTheHandler(t *testing.T) {
-	fake(t, func(t *testing.T, w *world) {
-		ended := make(chan error, 1)
-		w.serve("q", endless(ended))
-		s := w.open(t.Context())
-		if _, err := s.Receive(); err != nil {
-			t.Fatal(err)
-		}
-		w.line.cut()
-		if cause := <-ended; !errors.Is(cause, client.ErrCallerGone) {
-			t.Errorf("the handler ended with %v", cause)
-		}
-		if _, err := all(s); !errors.Is(err, client.ErrSessionLost) {
-			t.Errorf("the caller got %v", err)
-		}
-	})
+	for name, handler := range lasting {
+		t.Run(name, func(t *testing.T) {
+			fake(t, func(t *testing.T, w *world) {
+				ended := make(chan error, 1)
+				w.serve("q", handler(ended))
+				s := w.open(t.Context())
+				if _, err := s.Receive(); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				w.line.cut()
+				began := time.Now()
+				if cause := <-ended; !errors.Is(cause, client.ErrCallerGone) || time.Since(began) > 11*time.Second {
+					t.Errorf("after %v the handler ended with %v", time.Since(began), cause)
+				}
+				if _, err := all(s); !errors.Is(err, client.ErrSessionLost) {
+					t.Errorf("the caller got %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestClosingTheCallerEndsItsStreams(t *testing.T) {

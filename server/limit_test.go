@@ -75,10 +75,10 @@ var limitContracts = []contract{
 	}},
 	{name: "G9_temporary_queues_of_a_session", fake: true, play: func(s *scene) {
 		p := s.client("p")
-		for range 256 {
+		for range 1024 {
 			must[*pb.CreateResponse](p, &pb.CreateRequest{})
 		}
-		p.atLimit(&pb.CreateRequest{}, "temporary_queues", pb.Reason_REASON_LIMIT_REACHED, "256")
+		p.atLimit(&pb.CreateRequest{}, "temporary_queues", pb.Reason_REASON_LIMIT_REACHED, "1024")
 		p.create("q", nil) // named ones are nobody's
 	}},
 	{name: "G9_consumers_of_a_session", fake: true, play: func(s *scene) {

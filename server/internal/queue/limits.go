@@ -12,7 +12,7 @@ type Limits struct {
 	Queues           int // named and temporary; default 200,000
 	Sessions         int // default 20,000
 	Consumers        int // per session; default 1,024
-	TemporaryQueues  int // per session; default 256
+	TemporaryQueues  int // per session; default 1,024, as many as it may consume
 	Producers        int // remembered idempotency windows; the longest silent goes first; default 20,000
 	MemoryBytes      int // bodies in all queues together; default 256 MiB
 	Keys             int // calls with a key of one queue, running or answered; default 100,000
@@ -69,7 +69,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Queues, 200_000)
 	def(&l.Sessions, 20_000)
 	def(&l.Consumers, 1024)
-	def(&l.TemporaryQueues, 256)
+	def(&l.TemporaryQueues, 1024)
 	def(&l.Producers, 20_000)
 	def(&l.MemoryBytes, 256<<20)
 	def(&l.Keys, 100_000)
