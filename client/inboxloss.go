@@ -1,6 +1,8 @@
 package client
 
 import (
+	"errors"
+
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/d3b0a776/switch/proto/messageswitch/v1"
@@ -12,10 +14,22 @@ func (i *Inbox) refused(id string, err error) {
 	c.mu.Lock()
 	r, waiting := i.waiting[id]
 	delete(i.waiting, id)
+	err = i.withoutQueue(err)
 	c.mu.Unlock()
 	if waiting {
 		r.told.Lost(err)
 	}
+}
+
+// withoutQueue is err, unless that says that the inbox's own queue is missing: a
+// switch was killed after it had made the queue, and before it kept that. Whoever
+// waits here knows nothing of that queue, and has lost the request.
+func (i *Inbox) withoutQueue(err error) error {
+	var refusal *Error
+	if errors.As(err, &refusal) && errors.Is(err, ErrQueueNotFound) && i.queue != "" && refusal.Metadata["queue"] == i.queue {
+		return errForgotten
+	}
+	return err
 }
 
 // doubtLocked notes, after a resume, which requests had reached the switch and
@@ -63,6 +77,7 @@ func (i *Inbox) lost(why error) {
 	c := i.client
 	c.mu.Lock()
 	c.loop.answered = i.settleLocked(c.loop.answered)
+	why = i.withoutQueue(why)
 	waiting := i.waiting
 	i.waiting = map[string]request{}
 	i.queue, i.sub, i.doubted, i.unacked, i.bytes = "", nil, nil, 0, 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,11 @@ func TestRetryStorm(t *testing.T) {
 	t.Logf("%d callers, %d keys, %d calls answered in %.1f s through %d SIGKILLs", s.callers, s.keys, answered, took.Seconds(), kills)
 	t.Logf("handlers ran %d times for %d keys; %d tries were cancelled for lack of patience; others failed, and were made again: %v",
 		s.runs.Load(), len(s.replies), s.impatient.Load(), s.errors)
+	for word := range s.errors {
+		if !strings.Contains(word, "Unavailable") {
+			t.Errorf("the error %q does not say that a restart was the cause", word)
+		}
+	}
 	if len(s.replies) != s.keys || kills == 0 {
 		t.Errorf("%d of %d keys have a reply, through %d kills", len(s.replies), s.keys, kills)
 	}

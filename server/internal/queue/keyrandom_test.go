@@ -424,13 +424,7 @@ func (k *keyPlay) publish(calls ...*mCall) {
 }
 
 func (k *keyPlay) sync() {
-	b := k.open
-	b.close(k.state, &k.unsaved)
-	k.open = new(batch)
-	if err := k.disk.write(b); err != nil {
-		k.Fatal(err)
-	}
-	k.must(&queue.Synced{Through: b.through})
+	k.commit()
 	var safe []*mCall
 	for _, c := range k.calls {
 		if c.answered && !c.synced {
@@ -493,4 +487,52 @@ func (k *keyPlay) crash() {
 	}
 	k.makeMemory()
 	k.expects("a crash")
+}
+
+// TestWaitersAreBounded lets as many callers wait as may, and one more.
+func TestWaitersAreBounded(t *testing.T) {
+	k := newKeyPlay(t, 1)
+	send := func(i int) error {
+		return k.do(&queue.Send{Session: k.sessions["a"], Queue: "m", Key: "k", CorrelationID: fmt.Sprint(i), ReplyTo: "tmp.a"})
+	}
+	for i := range queue.MaxWaiters {
+		if err := send(i); err != nil {
+			t.Fatalf("waiter %d: %v", i, err)
+		}
+	}
+	if err := send(queue.MaxWaiters); !errors.Is(err, queue.ErrLimitReached) {
+		t.Errorf("one more: %v", err)
+	}
+	if err := k.state.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAReplyWaitsForRoomOnDisk: what is kept needs some, and the lease stays.
+func TestAReplyWaitsForRoomOnDisk(t *testing.T) {
+	k := newKeyPlay(t, 1)
+	k.must(&queue.Send{Session: k.sessions["a"], Queue: "d", Key: "k", CorrelationID: "1", ReplyTo: "tmp.a"})
+	k.sync()
+	lease := slices.Collect(maps.Values(k.leases))[0]
+	k.must(&queue.Space{Full: "the disk is full"})
+	reply := &queue.Reply{Session: k.sessions["server"], Lease: lease, Body: []byte("done")}
+	if err := k.do(reply); !errors.Is(err, queue.ErrLimitReached) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	k.must(&queue.Space{})
+	k.must(reply)
+	k.expects("before the sync")
+	k.commit()
+	k.expects("a sync", "tmp.a 1 done")
+}
+
+// commit writes the open batch, and tells the State.
+func (k *keyPlay) commit() {
+	b := k.open
+	b.close(k.state, &k.unsaved)
+	k.open = new(batch)
+	if err := k.disk.write(b); err != nil {
+		k.Fatal(err)
+	}
+	k.must(&queue.Synced{Through: b.through})
 }
