@@ -105,11 +105,10 @@ func TestGRPCUpstreamFails(t *testing.T) {
 			t.Errorf("%s: %v with %q, want %v with %q", what, err, reasonOf(err), code, reason)
 		}
 	}
+	_, slow := startPlain(t)
+	slow.bound = 50 * time.Millisecond
+	fails(slow, "slow", codes.DeadlineExceeded, ReasonTimeout)
 	p, u := startPlain(t)
-	u.bound = 50 * time.Millisecond
-	fails(u, "slow", codes.DeadlineExceeded, ReasonTimeout)
-	<-p.held
-	u.bound = 0
 	go func() { // ends with the call, which waits for it
 		<-p.held
 		p.stop.Stop()

@@ -108,7 +108,7 @@ func TestHTTPStatuses(t *testing.T) {
 // An upstream that is down, slow, or breaks off is named in the failure.
 func TestHTTPUpstreamFails(t *testing.T) {
 	gone := make(chan struct{})
-	u := web(t, 50*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
+	u := web(t, 0, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/base/slow":
 			<-gone
@@ -133,7 +133,7 @@ func TestHTTPUpstreamFails(t *testing.T) {
 		code         codes.Code
 	}{
 		{toWeb(t, "http://"+down.Addr().String(), 0), "/", ReasonUnreachable, codes.Unavailable},
-		{u, "/slow", ReasonTimeout, codes.DeadlineExceeded},
+		{toWeb(t, u.base.String(), 50*time.Millisecond), "/slow", ReasonTimeout, codes.DeadlineExceeded},
 		{u, "/breaks", ReasonBroken, codes.Unavailable},
 		{u, "/resets", ReasonBroken, codes.Unavailable},
 	} {
