@@ -317,10 +317,12 @@ func (p *PartSender) closeLocked(err error) (first bool) {
 
 // sendersLocked are those whose streams are broken: by the end of the session, or a
 // restart of the switch.
-func (c *Client) sendersLocked() []*PartSender {
+func (c *Client) sendersLocked(broken func(half) bool) []*PartSender {
 	var all []*PartSender
-	for _, p := range c.senders {
-		all = append(all, p)
+	for h, p := range c.senders {
+		if broken(h) {
+			all = append(all, p)
+		}
 	}
 	return all
 }

@@ -201,7 +201,7 @@ func (l *loop) login(p *pb.LoginResponse) {
 		l.resent = p.GetApplied()
 		if p.GetRestarted() {
 			failed = c.redoLocked(c.out.unanswerable())
-			broken = c.sendersLocked()
+			broken = c.sendersLocked(func(h half) bool { return h.lease != 0 }) // the switch tells the callers
 		}
 		c.out.rewind(l.resent, l.told)
 	}

@@ -102,7 +102,7 @@ func (l *loop) endSession(why error, again bool) {
 	for _, s := range c.subs {
 		s.consumer = 0
 	}
-	broken := c.sendersLocked()
+	broken := c.sendersLocked(func(half) bool { return true })
 	c.makeRoomLocked()
 	subs, inboxes := c.subs, slices.Clone(c.inboxes)
 	c.subs = nil
