@@ -73,6 +73,35 @@ func TestCancelReachesTheHandler(t *testing.T) {
 	}
 }
 
+// A server that drains has given up its consumer, so nothing is resumed when its
+// connection comes back: what was cancelled meanwhile is told all the same.
+func TestCancelReachesADrainThatWasCutOff(t *testing.T) {
+	fake(t, func(t *testing.T, w *world) {
+		ends := make(chan end, 1)
+		s := w.serve("q", waiting(ends), rpc.Lease(time.Hour), rpc.Drain(time.Hour))
+		ctx, cancel := context.WithCancel(t.Context())
+		call := w.call(ctx, "q", "body")
+		w.await(func() bool { return w.describe("q").Summary.Leased == 1 })
+		s.stop()
+		synctest.Wait()
+		s.line.cut()
+		cancel()
+		<-call
+		time.Sleep(time.Second)
+		back := time.Now()
+		s.line.join(w.sw.Conn())
+		select {
+		case e := <-ends:
+			if !errors.Is(e.cause, client.ErrCallerGone) || e.at.Sub(back) > grace {
+				t.Errorf("the handler's context ended with %v after %v", e.cause, e.at.Sub(back))
+			}
+		case <-time.After(time.Minute):
+			t.Error("the handler was not told")
+		}
+		w.settled("q")
+	})
+}
+
 // A call's timeout is the request's too, but its caller may know of it first.
 func TestTimeoutEndsTheHandler(t *testing.T) {
 	fake(t, func(t *testing.T, w *world) {

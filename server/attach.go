@@ -204,6 +204,9 @@ func (r *receiver) login(f *frames.ClientFrame) error {
 	res.Applied = l.settled()
 	r.st.notice(frames.EventLogin, f.Tag, res)
 	l.attach(&r.tx, r.st, req.GetAnswersReceived())
+	if _, err := r.tx.Apply(&queue.Retell{Session: id}); err != nil {
+		return err
+	}
 	close(r.loggedIn)
 	return nil
 }

@@ -25,6 +25,10 @@ type Attach struct {
 	Sink    any // handed back in SessionEnded; never looked at
 }
 
+// Retell tells the session's stream, which is new, what was cancelled of what it
+// holds by consumers that it has ended: nobody resumes those.
+type Retell struct{ Session SessionID }
+
 // Detach says that the stream of sink was lost: the grace begins. Without
 // effect when another stream took over.
 type Detach struct {

@@ -33,6 +33,7 @@ var verbs = map[string]func(*script){
 	"purge":     (*script).purge,
 	"renew":     func(s *script) { s.do(&queue.Renew{Session: s.who()}) },
 	"attach":    func(s *script) { s.do(&queue.Attach{Session: s.who(), Sink: s.str("stream")}) },
+	"retell":    func(s *script) { s.do(&queue.Retell{Session: s.who()}) },
 	"detach":    func(s *script) { s.do(&queue.Detach{Session: s.who(), Sink: s.str("stream")}) },
 	"logout":    func(s *script) { s.do(&queue.Logout{Session: s.who()}) },
 	"destroy":   func(s *script) { s.do(&queue.Destroy{Session: s.who(), Queue: s.at(1)}) },

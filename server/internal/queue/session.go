@@ -164,6 +164,17 @@ func (op *Attach) apply(s *State, fx *Effects) error {
 	return nil
 }
 
+func (op *Retell) apply(s *State, fx *Effects) error {
+	sess, err := s.session(op.Session)
+	if err != nil {
+		return err
+	}
+	for _, c := range sess.ending {
+		s.retell(c, true, fx)
+	}
+	return nil
+}
+
 func (op *Detach) apply(s *State, _ *Effects) error {
 	sess := s.sessions[op.Session]
 	if sess == nil || sess.sink != op.Sink {
