@@ -265,3 +265,30 @@ func acrossARestart(t *testing.T, handler func(chan<- error) rpc.Handler) {
 		w.leavesNothing()
 	})
 }
+
+// A switch that has no memory for a part refuses it, and the stream ends: what was
+// sent before arrives, and the error names the limit.
+func TestAStreamEndsWhereMemoryDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{MemoryBudget: 64 << 10})
+		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			var err error
+			for err == nil {
+				err = req.Stream().Send(rpc.Part{Body: make([]byte, 10<<10)})
+			}
+			return nil, err
+		})
+		s := w.open(t.Context())
+		time.Sleep(time.Minute) // the reader does not read
+		n := 0
+		_, err := s.Receive()
+		for ; err == nil; n++ {
+			_, err = s.Receive()
+		}
+		var e *rpc.Error
+		if n != 6 || !errors.As(err, &e) || e.Origin != rpc.OriginHandler || status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "memory for 65536") {
+			t.Errorf("after %d parts: %v", n, err)
+		}
+		w.leavesNothing()
+	})
+}
