@@ -13,9 +13,9 @@ import (
 const (
 	defaultCalls = 10_000
 	maxCalls     = 100_000
-	// callBatch is how many messages are looked at under one hold of the lock:
-	// some 20 µs, so that a backlog of a million holds nobody up. One answer has no
-	// more calls than that.
+	// callBatch is how many messages are looked at under one hold of the lock: less
+	// than a millisecond's work, so that a backlog of a million holds nobody up. One
+	// answer has about as many calls at most.
 	callBatch = 1000
 )
 

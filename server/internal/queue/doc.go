@@ -18,6 +18,9 @@
 //	                   ▲──────────────────────────────────┘ dead-letter queue
 //	                          nack with a delay
 //
+// Requests that are made for a request stand in a tree (tree.go): they end with it,
+// unless it is answered.
+//
 // Who may call: server/internal/engine owns the State and its lock. server
 // builds operations and reads Effects, Views and Messages while the engine
 // holds that lock.
