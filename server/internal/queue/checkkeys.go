@@ -43,7 +43,7 @@ func (s *State) checkKeyed(k *Keyed) error {
 			return fmt.Errorf("is awaited by %q, which does not wait", w.queue.Name)
 		}
 	}
-	switch told := k.request == nil && k.synced <= s.synced; {
+	switch told := k.told(s); {
 	case told != (k.timer.pos != 0):
 		return fmt.Errorf("was answered (%v), and its timer is %v", told, k.timer.at)
 	case told && len(k.waiters) > 0:

@@ -106,35 +106,48 @@ func (s *State) join(k *Keyed, sess *Session, replyTo, correlationID string, fx 
 	if k.principal != sess.Principal {
 		return errorf(ErrCallNotYours, "the call with that key of queue %s is another principal's", quote(k.queue.Name)).with("queue", k.queue.Name)
 	}
-	told := k.request == nil && k.synced <= s.synced
-	switch {
-	case replyTo == "":
-		if k.request != nil && !k.detached {
-			k.detached = true
-			s.keepKeyed(k, fx)
-			fx.Sync = k.queue.id != 0
-		}
-	default:
-		r, err := s.waitsAt(sess, replyTo, correlationID, k)
-		switch {
-		case err != nil:
-			return err
-		case r.joined[correlationID] == k:
-			fx.Duplicate = true
-		case told:
-			if err := s.roomForReply(r, k); err != nil {
-				return err
-			}
-			s.tell(k, waiter{r, correlationID}, fx)
-		case len(k.waiters) >= MaxWaiters:
-			return errorf(ErrLimitReached, "%d callers wait for the call with key %s, as many as may; retry later", len(k.waiters), quote(k.key)).
-				with("limit", "waiters").with("queue", k.queue.Name)
-		default:
-			s.await(k, r, correlationID)
-		}
+	told := k.told(s)
+	if replyTo == "" {
+		s.detach(k, fx)
+	} else if err := s.joinAt(k, sess, replyTo, correlationID, fx); err != nil {
+		return err
 	}
 	fx.ID, fx.Queue, fx.Joined, fx.Answered = k.id, k.queue, true, told
 	fx.Sync = fx.Sync || k.queue.id != 0 && max(k.id.Sequence, k.synced) > s.synced
+	return nil
+}
+
+// told reports whether k was answered, and that may be told.
+func (k *Keyed) told(s *State) bool { return k.request == nil && k.synced <= s.synced }
+
+// detach has a call that runs go on when nobody waits for it.
+func (s *State) detach(k *Keyed, fx *Effects) {
+	if k.request != nil && !k.detached {
+		k.detached = true
+		s.keepKeyed(k, fx)
+		fx.Sync = k.queue.id != 0
+	}
+}
+
+// joinAt has the reply to k come to a temporary queue.
+func (s *State) joinAt(k *Keyed, sess *Session, replyTo, correlationID string, fx *Effects) error {
+	r, err := s.waitsAt(sess, replyTo, correlationID, k)
+	switch {
+	case err != nil:
+		return err
+	case r.joined[correlationID] == k:
+		fx.Duplicate = true
+	case k.told(s):
+		if err := s.roomForReply(r, k); err != nil {
+			return err
+		}
+		s.tell(k, waiter{r, correlationID}, fx)
+	case len(k.waiters) >= MaxWaiters:
+		return errorf(ErrLimitReached, "%d callers wait for the call with key %s, as many as may; retry later", len(k.waiters), quote(k.key)).
+			with("limit", "waiters").with("queue", k.queue.Name)
+	default:
+		s.await(k, r, correlationID)
+	}
 	return nil
 }
 
