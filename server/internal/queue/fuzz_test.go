@@ -18,13 +18,13 @@ import (
 // be put on the wire.
 func FuzzApply(f *testing.F) {
 	for seed := range 40 {
-		input := make([]byte, 4000)
+		input := make([]byte, 4000-seed%2)
 		_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(input) // it never fails
 		f.Add(input)
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		s := queue.New(0, queue.Limits{PayloadBytes: 300, Queues: 8, Sessions: 4, Consumers: 4, TemporaryQueues: 3, Producers: 3,
-			MemoryBytes: 1000, TraceEvents: 4})
+			MemoryBytes: 1000 + len(input)%2*9000, Keys: 2, TraceEvents: 4}) // keys need the larger one
 		var fx queue.Effects
 		in, now := &tape{rest: input[:min(len(input), 4000)], state: s}, queue.Instant(1e9)
 		ops := in.prelude()
@@ -52,7 +52,7 @@ func fuzzed(s *queue.State, fx *queue.Effects, err error) error {
 		return fmt.Errorf("Check: %w", wrong)
 	}
 	if err != nil && (len(fx.Deliveries)+len(fx.ConsumersEnded)+len(fx.SessionsEnded)+len(fx.Refused)+len(fx.Cancelled)+fx.Count > 0 ||
-		fx.ID != queue.ID{} || fx.Half != nil || len(fx.Taken) > 0 || fx.Duplicate || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Cancel != 0) {
+		fx.ID != queue.ID{} || fx.Half != nil || len(fx.Taken) > 0 || fx.Duplicate || fx.Joined || fx.Answered || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Cancel != 0) {
 		return fmt.Errorf("an error with effects: %w, %+v", err, fx)
 	}
 	if wrong := wellSaid(err); wrong != nil {
@@ -242,6 +242,8 @@ func (in *tape) operation() queue.Op {
 	default:
 		return from[queue.Op](in, &queue.Extend{Session: in.session(), Leases: in.leases(), Lease: in.duration()},
 			&queue.Cancel{Session: in.session(), ReplyTo: in.name(), CorrelationID: from(in, "1", "2", "3")},
+			&queue.Join{Session: in.session(), Queue: in.name(), Key: from(in, "k", "l", ""), ID: from(in, queue.ID{}, queue.ID{}, queue.ID{Sequence: uint64(in.byte())}),
+				ReplyTo: in.name(), CorrelationID: from(in, "1", "2", "3", "")},
 			&queue.Purge{Queue: in.name(), IDs: from(in, nil, []queue.ID{{Sequence: uint64(in.byte())}, {Sequence: uint64(in.byte())}})})
 	}
 }
@@ -250,7 +252,8 @@ func (in *tape) send() queue.Op {
 	return &queue.Send{Session: in.session(), Queue: in.name(), Body: in.body(), Headers: in.headers(), CorrelationID: from(in, "1", "2", "3", "4", "", "bad\xff"),
 		ReplyTo: from(in, "", "tmp.1", "tmp.1", in.name()), Timeout: in.duration(), Producer: from(in, "", "a", "c", "d"),
 		Sequence: from[uint64](in, 0, 0, 0, 1, 2, 3, 10, 4096, 4097, 10_000, math.MaxUint64, math.MaxUint64-1, math.MaxUint64-20),
-		Create:   in.bool(), CreateOptions: in.options(), RequireConsumer: in.bool(), MaxAttempts: in.number(), Stream: in.byte()%4 == 0}
+		Create:   in.bool(), CreateOptions: in.options(), RequireConsumer: in.bool(), MaxAttempts: in.number(), Stream: in.byte()%4 == 0,
+		Key: from(in, "", "", "", "k", "k", "k", "k", "l", "bad\n"), KeyTTL: from(in, 0, 0, 0, 0, 0, time.Second, -1)}
 }
 
 // FuzzParseID: what String wrote is read back, and nothing else is read.
