@@ -6,7 +6,7 @@ from failure import Failed, exit_on_failure
 from messageswitch.v1 import data_pb2 as pb, queue_pb2
 from session import session
 
-WINDOW = queue_pb2.QueueOptions(max_bytes=64 << 10)  # so much may wait for us; then the other side waits
+WINDOW = queue_pb2.QueueOptions(max_bytes=16 << 10)  # so much may wait for us; then the other side waits
 
 
 def parts(switch, token, queue, body, timeout):
