@@ -7,7 +7,7 @@ import (
 )
 
 const ackDescription = `
-Takes one message off its queue, for good, even if somebody holds it: his ack will be refused. If
+Takes one message off its queue, for good, even if somebody holds it: their ack will be refused. If
 it is a request, its caller is told at once. The ids are those of peek and diagnostics.`
 
 func (sh *shell) ackCommand() *cli.Command {

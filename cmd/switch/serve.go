@@ -19,7 +19,7 @@ import (
 func (sh *shell) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Category: groupRun, Usage: "run the switch; or serve a queue",
-		ArgsUsage: "\nQUEUE --program PATH\nQUEUE --echo\nQUEUE -- PATH ARG…",
+		ArgsUsage: "\nQUEUE --program PATH\nQUEUE --echo\nQUEUE --upstream ADDR\nQUEUE -- PATH ARG…",
 		Description: "Without QUEUE this runs the switch itself, as \"daemon\" does. With QUEUE it serves that queue, as \"respond\" does: " +
 			"see their help.",
 		Flags: flags(inCategory("Running the switch", daemonFlags()), inCategory("Serving a queue", respondFlags()), inCategory("Both", serverFlags())),
@@ -50,7 +50,7 @@ func (sh *shell) daemonCommand() *cli.Command {
 func (sh *shell) respondCommand() *cli.Command {
 	return &cli.Command{
 		Name: "respond", Category: groupRun, Usage: "serve a queue",
-		ArgsUsage:   "QUEUE --program PATH\nQUEUE --echo\nQUEUE -- PATH ARG…",
+		ArgsUsage:   "QUEUE --program PATH\nQUEUE --echo\nQUEUE --upstream ADDR\nQUEUE -- PATH ARG…",
 		Description: respondDescription,
 		Flags:       flags(respondFlags(), serverFlags()),
 		Action:      sh.respond,
