@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -217,6 +218,9 @@ func (p *party) dies() {
 	p.close()
 	if p.form.name == "unary" {
 		return
+	}
+	if p.fake {
+		synctest.Wait() // the first look sees it: until takes time
 	}
 	p.until("the switch misses "+p.name, func() bool {
 		for _, sess := range admin(p.scene, adminDiagnostics, &pb.DiagnosticsRequest{}).GetSessions() {
