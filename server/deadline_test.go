@@ -108,15 +108,33 @@ var deadlineContracts = []contract{
 		w.getsNothing()
 		p.isTold("c", codes.DeadlineExceeded, pb.Reason_REASON_EXPIRED)
 	}},
-	{name: "G6_a_late_reply_still_arrives", fake: true, play: func(s *scene) {
+	{name: "G6_a_deadline_ends_what_is_running", fake: true, play: func(s *scene) {
 		p, w := s.client("p"), s.client("w")
 		p.create("q", nil)
 		p.within("q", p.temporary(), "c", 5*time.Second)
 		w.subscribe("q", 1)
 		d := w.take()
-		s.pass(6 * time.Second) // the lease of 30 s goes on
-		w.reply(d, "late")
-		p.gets("late") // whether to take it is the caller's choice
+		s.pass(4999 * time.Millisecond)
+		p.getsNothing()
+		s.pass(time.Millisecond) // the lease of 30 s goes on
+		p.isTold("c", codes.DeadlineExceeded, pb.Reason_REASON_EXPIRED)
+		w.isCancelled(d)
+		w.extends(d, d.GetLease())
+		w.refused(&pb.ReplyRequest{Lease: d.GetLease()}, codes.NotFound, pb.Reason_REASON_REPLY_QUEUE_GONE)
+	}},
+	{name: "G6_a_deadline_ends_the_tree", fake: true, play: func(s *scene) {
+		p, mid, w := s.client("p"), s.client("mid"), s.client("w")
+		p.create("q", nil)
+		p.create("r", nil)
+		p.within("q", p.temporary(), "c", 5*time.Second)
+		mid.subscribe("q", 1)
+		d := mid.take()
+		must[*pb.SendResponse](mid, &pb.SendRequest{Queue: "r", ReplyTo: mid.temporary(), CorrelationId: "child", Parent: d.GetMessageId()})
+		w.subscribe("r", 1)
+		child := w.take()
+		s.pass(5 * time.Second)
+		p.isTold("c", codes.DeadlineExceeded, pb.Reason_REASON_EXPIRED)
+		w.isCancelled(child)
 	}},
 	{name: "G6_cancel_withdraws_what_is_queued", play: func(s *scene) {
 		p, w := s.client("p"), s.client("w")

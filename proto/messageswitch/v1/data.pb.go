@@ -826,7 +826,8 @@ type SendRequest struct {
 	ReplyTo string `protobuf:"bytes,6,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	// How long the message is worth delivering, in milliseconds from its arrival.
 	// Zero: for ever (or the queue's max_age_ms). At most 2,592,000,000 (30 days).
-	// An expired message is never delivered; the caller is told.
+	// An expired message is never delivered. A caller who waits for it in person is
+	// told, also while somebody holds it; whoever does is told as of a cancel.
 	TimeoutMs int64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
 	// The idempotency key's first half; empty means the producer of the Login. At
 	// most 64 bytes.
@@ -1641,7 +1642,7 @@ type TransferResponse struct {
 	// The deliveries, oldest message first within a queue.
 	Deliveries []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// Leases of earlier deliveries for whose replies nobody waits any more: the
-	// caller has cancelled the request, or has lost its session. They stay until they
+	// caller has cancelled the request or lost its session, or the time is over. They stay until they
 	// are settled. Each is told once, which ends the wait, and again with
 	// after_lease, which does not.
 	Cancelled     []uint64 `protobuf:"varint,2,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
@@ -2297,7 +2298,7 @@ type ExtendResponse struct {
 	// The leases that were refused; see AckResponse.
 	Failures []*LeaseFailure `protobuf:"bytes,2,rep,name=failures,proto3" json:"failures,omitempty"`
 	// Of the leases that were moved, those for whose replies nobody waits any more:
-	// the caller has cancelled the request, or has lost its session.
+	// the caller has cancelled the request or lost its session, or the time is over.
 	Cancelled     []uint64 `protobuf:"varint,3,rep,packed,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3688,7 +3689,7 @@ func (x *ConsumerEnded) GetFailure() *Failure {
 }
 
 // Cancelled says that nobody waits for the reply to a request any more: its caller
-// has cancelled it, or has lost its session. The lease stays, until it is
+// has cancelled it or lost its session, or its time is over. The lease stays, until it is
 // settled; a reply is dropped. After a reconnect it may be said again.
 type Cancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

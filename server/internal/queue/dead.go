@@ -19,12 +19,16 @@ const (
 // expire ends a message whose time is up. It is not dead-lettered: it is late,
 // not poisonous.
 func (s *State) expire(m *Message, fx *Effects) {
-	err := errorf(ErrExpired, "the message expired on queue %s after %v", quote(m.queue.Name), m.Expires.Sub(m.Sent)).with("queue", m.queue.Name)
+	err := errExpired(m)
 	if !m.expired(s.now) {
 		err = errorf(ErrNotStarted, "nobody began the request on queue %s within %v; start a server, or let it wait longer", quote(m.queue.Name), m.startBy.Sub(m.Sent)).with("queue", m.queue.Name)
 	}
 	m.queue.counters.Expired++
 	s.lose(m, MessageExpired, err, fx)
+}
+
+func errExpired(m *Message) *Error {
+	return errorf(ErrExpired, "the message expired on queue %s after %v", quote(m.queue.Name), m.Expires.Sub(m.Sent)).with("queue", m.queue.Name)
 }
 
 // drop ends a message that an overflow, an operator or its queue's end removed.

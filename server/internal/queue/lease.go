@@ -32,7 +32,7 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 		c.pull.bytes -= len(m.Body)
 		c.Session.pulled = c.ID
 	}
-	s.timers.set(&m.timer, m.leasedTo, m)
+	s.timers.set(&m.timer, m.heldUntil(), m)
 	fx.Deliveries = append(fx.Deliveries, Delivery{c.target(), c, m, m.lease})
 	s.note(MessageDelivered, m, nil)
 }
@@ -161,7 +161,7 @@ func (op *Extend) apply(s *State, fx *Effects) error {
 			d = m.holder.Lease
 		}
 		m.leasedTo = s.now.Add(d)
-		s.timers.set(&m.timer, m.leasedTo, m)
+		s.timers.set(&m.timer, m.heldUntil(), m)
 		if m.callerGone {
 			m.told()
 			fx.CallersGone = append(fx.CallersGone, m.lease)
@@ -261,6 +261,8 @@ func (s *State) comeBack(m *Message) {
 // due does what m's deadline means in its state.
 func (m *Message) due(s *State, fx *Effects) {
 	switch {
+	case m.state == leased && m.leasedTo > s.now:
+		s.abort(m, errExpired(m), fx)
 	case m.state == leased:
 		s.giveBack(m, comeback{counts: true, why: errLeaseOver(m), kind: ErrLeaseGone}, fx)
 	case m.overdue(s.now):

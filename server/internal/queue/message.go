@@ -111,6 +111,15 @@ func (m *Message) TimeLeft(now Instant) time.Duration {
 	return max(1, m.Expires.Sub(now))
 }
 
+// heldUntil is when something is due of m, which is leased: its lease ends, or the
+// time of the caller who waits in person does, and is told so.
+func (m *Message) heldUntil() Instant {
+	if m.caller != nil && m.Expires != 0 {
+		return min(m.leasedTo, m.Expires)
+	}
+	return m.leasedTo
+}
+
 // LeaseLeft is how long the lease lasts from now.
 func (m *Message) LeaseLeft(now Instant) time.Duration { return m.leasedTo.until(now) }
 

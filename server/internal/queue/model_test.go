@@ -531,6 +531,9 @@ func (m *model) checkServed(q *mQueue) {
 func (x *mMessage) deadline() queue.Instant {
 	switch x.state {
 	case queue.Leased:
+		if x.caller != nil && x.expires != 0 {
+			return min(x.leasedTo, x.expires)
+		}
 		return x.leasedTo
 	case queue.Delayed:
 		if x.expires != 0 && x.expires < x.back {

@@ -111,6 +111,10 @@ func (m *model) tick() error {
 			return nil
 		case s != nil:
 			m.endSession(s, queue.ErrSessionEnded, true)
+		case x.state == queue.Leased && x.leasedTo > m.now:
+			to := x.caller
+			m.orphan(x)
+			m.answer(to, &mMessage{corr: x.corr, fail: queue.ErrExpired})
 		case x.state == queue.Leased:
 			m.giveBack(x, true, 0, queue.ErrAttemptsExhausted)
 		case x.expired(m.now):

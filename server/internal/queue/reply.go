@@ -123,6 +123,9 @@ func (s *State) giveUp(m *Message, why error, fx *Effects) {
 	s.leaveParent(m)
 	m.callerGone, m.untold = true, true
 	m.holder.untold++
+	if m.timer.at != m.leasedTo {
+		s.timers.set(&m.timer, m.leasedTo, m)
+	}
 	s.tellCancelled(m.holder, m, fx)
 }
 
