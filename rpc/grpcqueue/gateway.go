@@ -68,7 +68,10 @@ func (g *Gateway) Handle(_ any, in grpc.ServerStream) error {
 	}
 	method, _ := grpc.MethodFromServerStream(in) // it is a gRPC server's, which has one
 	md, _ := metadata.FromIncomingContext(in.Context())
-	route, md := inside.routes.of(in.Context(), method, md)
+	route, md, err := inside.routes.of(in.Context(), method, md)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(in.Context(), md))
 	defer cancel()
 	messages := make(chan received)             // never closed

@@ -122,8 +122,11 @@ func (g *Gateway) describe(service string) (*protoregistry.Files, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), describeTime)
 	defer cancel()
-	conn := NewConn(inside.caller, Queue(inside.routes.find(ctx, service).queue), CallWith(rpc.RequireServer()))
-	var err error
+	route, err := inside.routes.find(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	conn := NewConn(inside.caller, Queue(route.queue), CallWith(rpc.RequireServer()))
 	for _, method := range reflectionMethods {
 		var files *protoregistry.Files
 		if files, err = askFiles(ctx, conn, method, service); status.Code(err) != codes.Unimplemented {

@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/d3b0a776/switch/client"
 )
@@ -37,16 +39,23 @@ type routes struct {
 	known map[string]route
 }
 
-// find gives the route of a service.
-func (r *routes) find(ctx context.Context, service string) route {
+// find gives the route of a service. What could not be asked is not kept: it would lead
+// the calls of others astray.
+func (r *routes) find(ctx context.Context, service string) (route, error) {
 	now := time.Now()
 	r.mu.Lock()
 	found, is := r.known[service]
 	r.mu.Unlock()
 	if is && now.Before(found.until) {
-		return found
+		return found, nil
 	}
-	found = r.ask(ctx, service)
+	found, err := r.ask(ctx, service)
+	switch {
+	case ctx.Err() != nil:
+		return route{}, ended(ctx)
+	case err != nil:
+		return route{}, status.Errorf(codes.Unavailable, "who serves %s could not be found out: %v", service, err)
+	}
 	found.until = now.Add(keepRoute)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,37 +63,41 @@ func (r *routes) find(ctx context.Context, service string) route {
 		r.known = map[string]route{} // what is in use is soon there again
 	}
 	r.known[service] = found
-	return found
+	return found, nil
 }
 
 // ask looks among the services that are described. The first of the name is the
 // oldest instance.
-func (r *routes) ask(ctx context.Context, service string) route {
+func (r *routes) ask(ctx context.Context, service string) (route, error) {
 	for i, err := range r.admin.Services(ctx, service) {
-		if err != nil || i.Info.Name != service { // those of the name come first
+		if err != nil {
+			return route{}, err
+		}
+		if i.Info.Name != service { // those of the name come first
 			break
 		}
 		methods := make(map[string]client.MethodInfo, len(i.Info.Methods))
 		for _, m := range i.Info.Methods {
 			methods[m.Name] = m
 		}
-		return route{queue: i.Queue, methods: methods}
+		return route{queue: i.Queue, methods: methods}, nil
 	}
-	return route{queue: service}
+	return route{queue: service}, nil
 }
 
 // of finds the route of a call, and gives the metadata that is not about it.
-func (r *routes) of(ctx context.Context, method string, md metadata.MD) (route, metadata.MD) {
+func (r *routes) of(ctx context.Context, method string, md metadata.MD) (route, metadata.MD, error) {
 	service, _, err := splitMethod(method)
 	if names := md.Get(queueKey); len(names) > 0 {
 		md = md.Copy()
 		delete(md, queueKey)
-		return route{queue: names[0], named: true}, md
+		return route{queue: names[0], named: true}, md, nil
 	}
 	if err != nil {
-		return route{}, md // the call says what is wrong
+		return route{}, md, nil // the call says what is wrong
 	}
-	return r.find(ctx, service), md
+	found, err := r.find(ctx, service)
+	return found, md, err
 }
 
 // kind is what is known about a method.
