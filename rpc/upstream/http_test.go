@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -102,6 +103,19 @@ func TestHTTPStatuses(t *testing.T) {
 		if _, err := u.Handle(t.Context(), &rpc.Request{Headers: headers}); err != nil {
 			t.Errorf("%d as a reply: %v", code, err)
 		}
+	}
+}
+
+// A header of the response that can't be one of a message is left out, and the answer
+// with all others arrives.
+func TestHTTPReplyHeaders(t *testing.T) {
+	longest := "x-" + strings.Repeat("a", 253)
+	got := replyHeaders(&http.Response{StatusCode: 200, Header: http.Header{
+		"A": {"1", "2"}, "B": {"\xff"}, longest: {"kept", "its name with ;2 is too long"}, longest + "a": {"too long"}, "Z": {"last"},
+	}})
+	want := map[string]string{"http-status": "200", "a": "1", "a;2": "2", "b": "\uFFFD", longest: "kept", "z": "last"}
+	if !maps.Equal(got, want) {
+		t.Errorf("headers %q, want %q", got, want)
 	}
 }
 

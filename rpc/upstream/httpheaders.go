@@ -29,6 +29,8 @@ const (
 	// others are left out.
 	maxHeaders     = 60
 	maxHeaderBytes = 15 << 10
+	// maxNameBytes is the longest name of a header in the protocol.
+	maxNameBytes = 255
 )
 
 // ours begin names of headers that are no HTTP headers.
@@ -83,7 +85,8 @@ func printable(r rune) rune {
 	return r
 }
 
-// replyHeaders are the status and the headers of an answer.
+// replyHeaders are the status and the headers of an answer. It leaves out what a message
+// can't have: the answer with all others is worth more.
 func replyHeaders(res *http.Response) map[string]string {
 	headers := map[string]string{headerStatus: strconv.Itoa(res.StatusCode)}
 	size := 0
@@ -95,6 +98,9 @@ func replyHeaders(res *http.Response) map[string]string {
 			key := strings.ToLower(textproto.TrimString(name))
 			if i > 0 {
 				key += ";" + strconv.Itoa(i+1)
+			}
+			if len(key) > maxNameBytes {
+				break // the numbers of later values are no shorter
 			}
 			value = strings.ToValidUTF8(value, "\uFFFD")
 			if size += len(key) + len(value); size > maxHeaderBytes || len(headers) > maxHeaders {
