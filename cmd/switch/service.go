@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/d3b0a776/switch/client"
 )
@@ -118,7 +118,7 @@ func instancesOf(ctx context.Context, a *client.Admin, name string) ([]client.Se
 		return nil, err
 	}
 	if len(all) == 0 || all[0][0].Info.Name != name { // the shortest name comes first
-		return nil, status.Errorf(codes.NotFound, "no service is called %s, or none of its instances is there", plain(name))
+		return nil, &client.Error{Code: codes.NotFound, Message: fmt.Sprintf("no service is called %s, or none of its instances is there", plain(name))}
 	}
 	return all[0], nil
 }

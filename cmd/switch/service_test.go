@@ -16,7 +16,9 @@ import (
 func TestService(t *testing.T) {
 	d := startDaemon(t)
 	d.run(t, "service", "ls").want(t, 0, "")
-	d.run(t, "service", "info", "resize").says(t, 69, "no service is called resize")
+	for _, word := range []string{"info", "stats", "ping"} {
+		d.run(t, "service", word, "resize").says(t, 69, "switch: no service is called resize, or none of its instances is there\n")
+	}
 
 	d.start(t, "serve", "pictures", "--service", "resize", "--service-version", "1.4.2", "--name", "one", "--program", "/bin/cat")
 	d.start(t, "serve", "pictures", "--service", "resize", "--service-version", "1.4.3", "--name", "two", "--echo")
@@ -62,7 +64,6 @@ func TestService(t *testing.T) {
 // somebody might take it for a request.
 func TestServicePing(t *testing.T) {
 	d := startDaemon(t)
-	d.run(t, "service", "ping", "q").says(t, 69, "no service is called q")
 	d.start(t, "serve", "q", "--service", "s", "--service-version", "1", "--", "/bin/sh", "-c", "echo the program ran >&2; exit 1")
 	d.start(t, "serve", "q", "--service", "s", "--service-version", "2", "--echo")
 	eventually(t, "two instances", func() bool { return strings.HasPrefix(d.run(t, "service", "ls").out, "s\t1,2\t2\t") })
@@ -85,7 +86,7 @@ func TestServicePing(t *testing.T) {
 
 	d.start(t, "recv", "q", "--wait", "20s", "-n", "1")
 	eventually(t, "a stranger", func() bool { return d.run(t, "service", "ping", "s").code == 64+9 })
-	d.run(t, "service", "ping", "s").says(t, 73, "queue q is also served by 1 consumer that would take a ping for a request")
+	d.run(t, "service", "ping", "s").says(t, 73, "switch: queue q is also served by 1 consumer that would take a ping for a request")
 }
 
 // A line of JSON reaches a handler of protobuf messages, and is answered in kind; a

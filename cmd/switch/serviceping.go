@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/d3b0a776/switch/client"
 	"github.com/d3b0a776/switch/rpc"
@@ -76,7 +75,8 @@ func pingable(ctx context.Context, a *client.Admin, queue, name string) (n int, 
 		}
 	}
 	if others := len(d.Consumers) - n; others > 0 {
-		return 0, status.Errorf(codes.FailedPrecondition, "queue %s is also served by %s that would take a ping for a request", plain(queue), plural(others, "consumer"))
+		return 0, &client.Error{Code: codes.FailedPrecondition,
+			Message: fmt.Sprintf("queue %s is also served by %s that would take a ping for a request", plain(queue), plural(others, "consumer"))}
 	}
 	return n, nil
 }
