@@ -43,6 +43,8 @@ func (sh *shell) attachCommand() *cli.Command {
 func keyOptions(c *cli.Context) (opts []rpc.CallOption, err error) {
 	key, ttl := c.String("key"), duration(c, "key-ttl")
 	switch {
+	case key == "" && c.IsSet("key"): // as from a variable that is not set: it must not run twice unnoticed
+		return nil, usage("--key is empty: it must have 1 to 255 bytes")
 	case key == "" && c.Bool("detach"):
 		key = rand.Text()
 	case key == "" && ttl != 0:

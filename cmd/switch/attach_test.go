@@ -30,6 +30,9 @@ func TestCallWithKey(t *testing.T) {
 	}
 	d.run(t, "call", "foo", "--body", "x", "--stream", "--key", "k").says(t, 2, "not kept")
 	d.run(t, "call", "foo", "--body", "x", "--stream", "--detach").says(t, 2, "not kept")
+	for _, how := range []string{"--detach", "--key-ttl=1m", "--timeout=10ms"} {
+		d.run(t, "call", "foo", "--body", "x", "--key", "", how).says(t, 2, "--key is empty")
+	}
 	d.run(t, "call", "foo", "--body", "x", "--key-ttl", "1m").says(t, 2, "--key-ttl without --key")
 	d.run(t, "call", "foo", "--body", "x", "--key", "k", "--key-ttl", "10ms").says(t, 2, "from 1s to 24h")
 	d.run(t, "call", "foo", "--body", "x", "--key", strings.Repeat("k", 256)).says(t, 67, "at most 255 bytes")

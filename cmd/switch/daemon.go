@@ -157,7 +157,7 @@ func checkAddr(flag, addr string) error {
 		}
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	if _, _, err := net.SplitHostPort(addr); err != nil || strings.Contains(addr, "/") { // ftp://host is a host "ftp" with a port
 		return usage("%s %q is neither HOST:PORT nor unix:///PATH", flag, addr)
 	}
 	return nil

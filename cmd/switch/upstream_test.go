@@ -69,6 +69,8 @@ func TestUpstreamUsage(t *testing.T) {
 	}{
 		{[]string{"--upstream", "nonsense"}, "HOST:PORT"},
 		{[]string{"--upstream", "http://"}, "http://HOST:PORT"},
+		{[]string{"--upstream", "ftp://a"}, "http://HOST:PORT"},
+		{[]string{"--upstream", "127.0.0.1:50051/path"}, "http://HOST:PORT"},
 		{[]string{"--upstream", "127.0.0.1:1", "--echo"}, "exclude each other"},
 		{[]string{"--echo", "--upstream-timeout", "1s"}, "--upstream"},
 	} {
