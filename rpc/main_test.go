@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -31,12 +33,13 @@ func fake(t *testing.T, test func(t *testing.T, w *world)) {
 // A world is a switch with a caller and any number of servers, each of which
 // reaches it by a line of its own.
 type world struct {
-	t      testing.TB
-	sw     *servertest.Switch
-	log    *slog.Logger // shown when a test fails; nil in benchmarks
-	line   *line        // of the caller
-	client *client.Client
-	caller *rpc.Caller
+	t       testing.TB
+	sw      *servertest.Switch
+	log     *slog.Logger // shown when a test fails; nil in benchmarks
+	line    *line        // of the caller
+	client  *client.Client
+	caller  *rpc.Caller
+	servers int // how many have begun
 }
 
 func newWorld(t testing.TB, config ...server.Config) *world {
@@ -79,11 +82,14 @@ type service struct {
 	problems []error // what OnError got
 }
 
-// serve serves the queue until the test ends, and waits until it has begun.
+// serve serves the queue until the test ends, and waits until it has begun. Others
+// may serve the same queue.
 func (w *world) serve(queue string, h rpc.Handler, opts ...rpc.ServeOption) *service {
 	w.t.Helper()
 	s := &service{done: make(chan struct{})}
-	s.client, s.line = w.dial("server")
+	w.servers++
+	name := "server " + strconv.Itoa(w.servers)
+	s.client, s.line = w.dial(name)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	opts = append([]rpc.ServeOption{rpc.OnError(s.note)}, opts...)
@@ -92,7 +98,8 @@ func (w *world) serve(queue string, h rpc.Handler, opts ...rpc.ServeOption) *ser
 		s.err = rpc.Serve(ctx, s.client, queue, h, opts...)
 	}()
 	w.t.Cleanup(func() { _ = s.end() }) // a test that minds has looked
-	w.await(func() bool { return w.describe(queue).Summary.Consumers > 0 || s.ended() })
+	itself := func(c client.ConsumerInfo) bool { return c.SessionName == name }
+	w.await(func() bool { return slices.ContainsFunc(w.describe(queue).Consumers, itself) || s.ended() })
 	return s
 }
 

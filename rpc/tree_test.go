@@ -126,7 +126,7 @@ func TestOperatorCancelsACall(t *testing.T) {
 			}
 			calls = append(calls, c)
 		}
-		if len(calls) != 1 || calls[0].Server != "server" || calls[0].Caller != "caller" || calls[0].State != client.MessageLeased {
+		if len(calls) != 1 || calls[0].Server != "server 1" || calls[0].Caller != "caller" || calls[0].State != client.MessageLeased {
 			t.Fatalf("the calls are %+v", calls)
 		}
 		since := time.Now()
