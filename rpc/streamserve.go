@@ -54,7 +54,7 @@ func (s *streamJob) sender() (*client.PartSender, error) {
 	}
 	out, err := s.job.delivery.Parts(s.senderEnded)
 	if err != nil {
-		return nil, fromClient(s.stream.queue, err)
+		return nil, s.failed(err)
 	}
 	s.out = out
 	return out, nil
@@ -64,18 +64,28 @@ func (s *streamJob) sender() (*client.PartSender, error) {
 // handler's context ends by itself.
 func (s *streamJob) senderEnded(err error) {
 	switch {
-	case errors.Is(err, client.ErrLeaseGone) || errors.Is(err, client.ErrSessionLost):
+	case leaseLost(err):
 		s.job.lose(err)
 	case !errors.Is(err, client.ErrNoStream):
 		s.stream.in.cutOff(fromClient(s.stream.queue, err))
 	}
 }
 
+// failed is what a method answers whose sender failed with err. Where that is the
+// news that the lease is gone, the handler's context ends before it hears of it: a
+// waiting Send may be told before senderEnded is.
 func (s *streamJob) failed(err error) error {
+	if leaseLost(err) {
+		s.job.lose(err)
+	}
 	if s.stream.ctx.Err() != nil {
 		return s.over()
 	}
 	return fromClient(s.stream.queue, err)
+}
+
+func leaseLost(err error) bool {
+	return errors.Is(err, client.ErrLeaseGone) || errors.Is(err, client.ErrSessionLost)
 }
 
 func (s *streamJob) take() (*client.Delivery, error) {
@@ -149,10 +159,10 @@ func (s *streamJob) over() error {
 
 func (s *streamJob) closeSend() error {
 	out, err := s.sender()
-	if err == nil {
-		err = out.End()
-	}
 	if err != nil {
+		return err
+	}
+	if err := out.End(); err != nil {
 		return s.failed(err)
 	}
 	return nil
