@@ -316,8 +316,8 @@ func (r *receiver) execute(l *link, c *command) error {
 	case frames.VerbReply:
 		c.reply.Session = l.session
 		fx, err := r.tx.Apply(&c.reply)
-		if err == nil && fx.ReplyQueueGone {
-			return queue.ErrGone(c.reply.Lease)
+		if err == nil {
+			err = fx.Undelivered(c.reply.Lease)
 		}
 		if err == nil && !c.quiet {
 			l.answer(&r.tx, r.st, c.tag, frames.EventReply, &pb.ReplyResponse{})

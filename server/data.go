@@ -150,7 +150,7 @@ func (d *dataService) Extend(ctx context.Context, req *pb.ExtendRequest) (*pb.Ex
 
 func (d *dataService) Reply(ctx context.Context, req *pb.ReplyRequest) (*pb.ReplyResponse, error) {
 	return unary(ctx, d.s, req, func(tx *engine.Tx, id queue.SessionID, req *pb.ReplyRequest) (*pb.ReplyResponse, error) {
-		m := frames.Reply{Lease: req.GetLease(), Headers: headersOf(req.GetHeaders())}
+		m := frames.Reply{Lease: req.GetLease(), Headers: headersOf(req.GetHeaders()), Parts: req.GetParts()}
 		if req.GetFailure() != nil {
 			m.Failure = marshal(req.GetFailure())
 		}
@@ -163,8 +163,8 @@ func (d *dataService) Reply(ctx context.Context, req *pb.ReplyRequest) (*pb.Repl
 		if err != nil {
 			return nil, err
 		}
-		if fx.ReplyQueueGone {
-			return nil, queue.ErrGone(op.Lease)
+		if err := fx.Undelivered(op.Lease); err != nil {
+			return nil, err
 		}
 		return &pb.ReplyResponse{}, nil
 	})

@@ -109,7 +109,7 @@ func parentID(s string) (queue.ID, error) {
 
 // replyOp makes op, but for its body, from an encoded ReplyRequest.
 func replyOp(op *queue.Reply, m *frames.Reply) error {
-	*op = queue.Reply{Lease: queue.Lease(m.Lease), Headers: headers(m.Headers)}
+	*op = queue.Reply{Lease: queue.Lease(m.Lease), Headers: headers(m.Headers), Parts: m.Parts}
 	if m.Failure == nil {
 		return nil
 	}

@@ -107,6 +107,17 @@ var streamContracts = []contract{
 		st.caller.gets("end")
 		st.caller.refused(st.up("late"), codes.FailedPrecondition, pb.Reason_REASON_NO_STREAM)
 	}},
+	{name: "stream_a_reply_that_misses_parts_is_a_failure", play: func(s *scene) {
+		st := aStream(s, &pb.QueueOptions{MaxBytes: 10})
+		must[*pb.PartResponse](st.w, st.down("12345678"))
+		st.w.refused(st.down("9ab"), codes.ResourceExhausted, pb.Reason_REASON_QUEUE_FULL)
+		end := &pb.ReplyRequest{Lease: st.held.GetLease(), Body: []byte("end"), Parts: 2}
+		st.w.refused(end, codes.Aborted, pb.Reason_REASON_STREAM_BROKEN)
+		st.caller.takes(1, "12345678")
+		f := st.caller.isTold("c", codes.Aborted, pb.Reason_REASON_STREAM_BROKEN)
+		s.has(f.GetMessage(), "after 2 parts, of which the switch took 1")
+		st.w.refused(end, codes.FailedPrecondition, pb.Reason_REASON_LEASE_GONE)
+	}},
 	{name: "stream_a_window_bounds_what_waits", play: func(s *scene) {
 		st := aStream(s, &pb.QueueOptions{MaxBytes: 10, MaxMessages: 3})
 		must[*pb.PartResponse](st.w, st.down("12345678"))

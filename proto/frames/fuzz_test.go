@@ -71,7 +71,7 @@ func FuzzRoundTrip(f *testing.F) {
 				Queue: queue, Body: body, Headers: headers, CorrelationId: corr, ReplyTo: reply, TimeoutMs: ms,
 				Producer: producer, Sequence: b, Create: create, RequireConsumer: bit(5), MaxAttempts: n, Stream: bit(6),
 			}}},
-			{Tag: b, Verb: &pb.ClientFrame_Reply{Reply: &pb.ReplyRequest{Lease: a, Body: body, Headers: headers, Failure: failure}}},
+			{Tag: b, Verb: &pb.ClientFrame_Reply{Reply: &pb.ReplyRequest{Lease: a, Body: body, Headers: headers, Failure: failure, Parts: b}}},
 			{Tag: a, Quiet: bit(5), Verb: &pb.ClientFrame_Ack{Ack: &pb.AckRequest{Leases: leases, Through: a, Consumer: b, Sync: bit(6)}}},
 			{Tag: b, Quiet: bit(6), Verb: &pb.ClientFrame_Part{Part: &pb.PartRequest{
 				Lease: a, Body: body, Headers: headers, ReplyTo: reply, CorrelationId: corr, Part: b, End: bit(4), Ask: bit(5),

@@ -164,7 +164,7 @@ func oddRequests() []odd {
 	list := slices.Concat(oddBoth(VerbAck, VerbReply), oddBoth(VerbNack, VerbSend))
 	for n, fields := range map[protowire.Number][]odd{
 		VerbSend:  append(oddFields(7, 2, 4, 10), oddFields(12, 6, 0, 0)...),
-		VerbReply: oddFields(2, 1, 4, 5),
+		VerbReply: append(oddFields(2, 1, 4, 5), oddFields(16, 1, 0, 0)...),
 		VerbPart:  append(oddFields(7, 5, 4, 0), oddFields(9, 6, 0, 0)...),
 		VerbAck: append(oddFields(3, 1, 0, 0),
 			odd{"leases one by one", false, slices.Concat(vi(2, 1), vi(2, 0), vi(2, math.MaxUint64))},

@@ -210,6 +210,7 @@ type Reply struct {
 	Body    []byte
 	Headers []Header
 	Failure []byte // an encoded Failure; nil: absent
+	Parts   uint64
 }
 
 // Unmarshal reads an encoded ReplyRequest into m. Headers keeps its memory.
@@ -228,6 +229,8 @@ func (m *Reply) Unmarshal(b []byte) error {
 			c.header(&m.Headers)
 		case 5:
 			c.message(&m.Failure)
+		case 16:
+			number(&c, &m.Parts)
 		}
 	}
 	m.Headers = unique(m.Headers)
@@ -235,7 +238,8 @@ func (m *Reply) Unmarshal(b []byte) error {
 }
 
 func (m *Reply) size() int {
-	return sizeVarint(2, m.Lease) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) + sizeMessage(5, m.Failure)
+	return sizeVarint(2, m.Lease) + sizeBytes(3, len(m.Body)) + sizeHeaders(4, m.Headers) + sizeMessage(5, m.Failure) +
+		sizeVarint(16, m.Parts)
 }
 
 // Append appends a frame with m.
@@ -244,7 +248,8 @@ func (m *Reply) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendVarint(b, 2, m.Lease)
 	b = appendBytes(b, 3, m.Body)
 	b = appendHeaders(b, 4, m.Headers)
-	return appendMessage(b, 5, m.Failure)
+	b = appendMessage(b, 5, m.Failure)
+	return appendFarVarint(b, 16, m.Parts)
 }
 
 // Ack is AckRequest without its session.

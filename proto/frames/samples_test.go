@@ -60,11 +60,11 @@ func (m *Send) generated() (*pb.SendRequest, error) {
 }
 
 func replyOf(m *pb.ReplyRequest) *Reply {
-	return &Reply{Lease: m.Lease, Body: m.Body, Headers: headersOf(m.Headers), Failure: encoded(m.Failure)}
+	return &Reply{Lease: m.Lease, Body: m.Body, Headers: headersOf(m.Headers), Failure: encoded(m.Failure), Parts: m.Parts}
 }
 
 func (m *Reply) generated() (*pb.ReplyRequest, error) {
-	out := &pb.ReplyRequest{Lease: m.Lease, Body: m.Body, Headers: headerMap(m.Headers)}
+	out := &pb.ReplyRequest{Lease: m.Lease, Body: m.Body, Headers: headerMap(m.Headers), Parts: m.Parts}
 	if m.Failure == nil {
 		return out, nil
 	}

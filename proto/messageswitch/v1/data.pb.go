@@ -2367,7 +2367,12 @@ type ReplyRequest struct {
 	// The reply's headers; limits as in Send.
 	Headers map[string]string `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Present: the request failed in the handler. Its reason must be unspecified.
-	Failure       *Failure `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Of a stream, without failure: how many parts of the reply were sent before, one
+	// that names a reply_to and one that is only an end included. If the switch took
+	// fewer, since it refused one, the request is acknowledged, its sender is told
+	// STREAM_BROKEN in place of the reply, and so is the holder. Zero: not checked.
+	Parts         uint64 `protobuf:"varint,16,opt,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2435,6 +2440,13 @@ func (x *ReplyRequest) GetFailure() *Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *ReplyRequest) GetParts() uint64 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
 }
 
 // ReplyResponse says that the request is acknowledged and the reply on its way.
@@ -4054,13 +4066,14 @@ const file_messageswitch_v1_data_proto_rawDesc = "" +
 	"\x0eExtendResponse\x12\x1a\n" +
 	"\bextended\x18\x01 \x01(\x04R\bextended\x12:\n" +
 	"\bfailures\x18\x02 \x03(\v2\x1e.messageswitch.v1.LeaseFailureR\bfailures\x12\x1c\n" +
-	"\tcancelled\x18\x03 \x03(\x04R\tcancelled\"\x90\x02\n" +
+	"\tcancelled\x18\x03 \x03(\x04R\tcancelled\"\xa6\x02\n" +
 	"\fReplyRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05lease\x18\x02 \x01(\x04R\x05lease\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12E\n" +
 	"\aheaders\x18\x04 \x03(\v2+.messageswitch.v1.ReplyRequest.HeadersEntryR\aheaders\x123\n" +
-	"\afailure\x18\x05 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x1a:\n" +
+	"\afailure\x18\x05 \x01(\v2\x19.messageswitch.v1.FailureR\afailure\x12\x14\n" +
+	"\x05parts\x18\x10 \x01(\x04R\x05parts\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x06\x10\x10\"\x0f\n" +

@@ -31,6 +31,7 @@ type Result struct {
 	Consumer       *Consumer   // Subscribe
 	Count          int         // Ack, Nack, Extend, Purge, Destroy: how many; EndCall: how many others
 	ReplyQueueGone bool        // Reply
+	Broken         error       // Reply: its caller was told this instead, for parts are missing
 	Cancel         CancelState // Cancel, EndCall
 	Left           int         // Replay: how many were left alone …
 	LeftErr        error       // … and why the first was

@@ -52,7 +52,7 @@ func fuzzed(s *queue.State, fx *queue.Effects, err error) error {
 		return fmt.Errorf("Check: %w", wrong)
 	}
 	if err != nil && (len(fx.Deliveries)+len(fx.ConsumersEnded)+len(fx.SessionsEnded)+len(fx.Refused)+len(fx.Cancelled)+fx.Count > 0 ||
-		fx.ID != queue.ID{} || fx.Half != nil || len(fx.Taken) > 0 || fx.Duplicate || fx.Joined || fx.Answered || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Cancel != 0) {
+		fx.ID != queue.ID{} || fx.Half != nil || len(fx.Taken) > 0 || fx.Duplicate || fx.Joined || fx.Answered || fx.Queue != nil || fx.Created || fx.Consumer != nil || fx.ReplyQueueGone || fx.Broken != nil || fx.Cancel != 0) {
 		return fmt.Errorf("an error with effects: %w, %+v", err, fx)
 	}
 	if wrong := wellSaid(err); wrong != nil {
@@ -231,7 +231,8 @@ func (in *tape) operation() queue.Op {
 	case 13:
 		return &queue.Nack{Session: in.session(), Leases: in.leases(), Kind: queue.NackKind(in.byte() % 3), Delay: in.duration(), Cause: from(in, "", "boom", strings.Repeat("c", 1025))}
 	case 14:
-		return &queue.Reply{Session: in.session(), Lease: in.lease(), Body: in.body(), Headers: in.headers(), Failure: from(in, nil, []byte("f"), make([]byte, 30_000))}
+		return &queue.Reply{Session: in.session(), Lease: in.lease(), Body: in.body(), Headers: in.headers(), Failure: from(in, nil, []byte("f"), make([]byte, 30_000)),
+			Parts: from(in, 0, 0, uint64(in.byte()))}
 	case 15, 16:
 		if in.bool() {
 			return &queue.Part{Session: in.session(), Lease: in.lease(), Inbox: from(in, "", "", "", in.name()), Number: uint64(in.number()), Body: in.body(),

@@ -174,7 +174,7 @@ type Extend struct {
 
 // Reply answers the request of a lease and acks it. Body, unless it is lent,
 // Headers and Failure are kept. A reply queue that is gone is no error: the request is acked and
-// Effects.ReplyQueueGone set.
+// Effects.ReplyQueueGone set. Nor are parts that are missing: the caller is told, and Effects.Broken set.
 type Reply struct {
 	Session  SessionID
 	Lease    Lease
@@ -185,6 +185,7 @@ type Reply struct {
 	Failure  []byte // a handler's failure, opaque; empty: none
 	// FailureText is what a Failure says to people; kept.
 	FailureText string
+	Parts       uint64 // without Failure, of a stream: how many were sent before; zero: not checked
 }
 
 // Cancel withdraws a queued request by its reply queue and correlation id.

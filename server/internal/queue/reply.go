@@ -25,6 +25,13 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 	if m.ReplyTo == "" {
 		return errorf(ErrNoReplyTo, "message %s wants no reply; ack it", m.ID).with("queue", m.queue.Name)
 	}
+	if op.Parts != 0 && !m.Stream {
+		return errorf(ErrNoStream, "message %s was sent without stream; leave parts out of its reply", m.ID).with("queue", m.queue.Name)
+	}
+	if fx.Broken = op.missing(m); fx.Broken != nil {
+		s.drop(m, fx.Broken, fx)
+		return nil
+	}
 	if m.keyed != nil {
 		if err := s.roomOnDisk(m.queue.Options.Durability); err != nil {
 			return err // the lease stays: it may be answered later
@@ -55,6 +62,26 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 	}
 	s.answer(to, reply, fx)
 	return nil
+}
+
+// missing says which parts of m's reply did not get into its caller's inbox; nil when
+// it has all. A part may be sent without waiting for its answer: then its sender replies
+// before it knows that one was refused. A failure says more of what went wrong.
+func (op *Reply) missing(m *Message) error {
+	if op.Parts == 0 || len(op.Failure) > 0 || m.caller == nil || m.caller.inbox.Sent == op.Parts {
+		return nil
+	}
+	return errorf(ErrStreamBroken, "the reply on queue %s comes after %d parts, of which the switch took %d: one was refused, and none after it can follow",
+		quote(m.queue.Name), op.Parts, m.caller.inbox.Sent).with("queue", m.queue.Name)
+}
+
+// Undelivered is what the server of lease l is told when its reply, which was no
+// error, did not get to the caller; nil when it did.
+func (fx *Effects) Undelivered(l Lease) error {
+	if fx.ReplyQueueGone {
+		return ErrGone(l)
+	}
+	return fx.Broken
 }
 
 // ErrGone is what the server is told when Effects.ReplyQueueGone is set.

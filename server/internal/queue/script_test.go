@@ -188,8 +188,8 @@ func (s *script) do(op queue.Op) {
 	if s.fx.Count > 0 {
 		say("%d done", s.fx.Count)
 	}
-	if s.fx.ReplyQueueGone {
-		say("but %s", told(queue.ErrGone(op.(*queue.Reply).Lease)))
+	if r, ok := op.(*queue.Reply); ok && s.fx.Undelivered(r.Lease) != nil {
+		say("but %s", told(s.fx.Undelivered(r.Lease)))
 	}
 	switch op.(type) {
 	case *queue.Cancel, *queue.EndCall:

@@ -65,7 +65,7 @@ var verbs = map[string]func(*script){
 	},
 	"reply": func(s *script) {
 		s.do(&queue.Reply{Session: s.who(), Lease: queue.Lease(toInt(s.at(1))) + s.firstLease(), Body: s.body(), Headers: s.headers(), Failure: []byte(s.str("failure")),
-			FailureText: s.str("failure")})
+			FailureText: s.str("failure"), Parts: uint64(s.num("parts"))})
 	},
 }
 

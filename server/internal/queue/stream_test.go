@@ -57,6 +57,9 @@ func TestRandomStreams(t *testing.T) {
 				t.Fatalf("step %d: %v; repeat with SWITCH_SEED=%d", step, err, seed+n)
 			}
 		}
+		if err := g.reply(); err != nil {
+			t.Fatalf("the reply: %v; repeat with SWITCH_SEED=%d", err, seed+n)
+		}
 		for _, h := range g.halves {
 			told += int(h.told)
 		}
@@ -211,6 +214,29 @@ func (g *streamGame) ack(inbox string, h *mHalf) error {
 		return fmt.Errorf("%d parts into %s were taken, and its sender knows of %d; the window is %d", taken, inbox, h.told, g.most)
 	}
 	return nil
+}
+
+// reply ends the stream, and says how many parts were sent before it: as many as were
+// taken, more, or nothing about it.
+func (g *streamGame) reply() error {
+	sent := g.halves["tmp.a"].sent
+	op := &queue.Reply{Session: g.bob, Lease: g.lease, Parts: uint64(sent + g.rand.IntN(2))}
+	broken := op.Parts != uint64(sent)
+	if g.rand.IntN(4) == 0 {
+		op.Parts, broken = 0, false
+	}
+	if err := g.state.Apply(1, op, &g.fx); err != nil {
+		return err
+	}
+	if errors.Is(g.fx.Broken, queue.ErrStreamBroken) != broken {
+		return fmt.Errorf("%d parts were sent, the reply says %d, and bob is told %w", sent, op.Parts, g.fx.Broken)
+	}
+	for _, d := range g.fx.Deliveries { // none, if alice does not listen
+		if f := d.Message.Failure; (f != nil && errors.Is(f.Err, queue.ErrStreamBroken)) != broken {
+			return fmt.Errorf("%d parts were sent, the reply says %d, and alice is told %v", sent, op.Parts, f)
+		}
+	}
+	return g.state.Check()
 }
 
 // reconnect loses a session's stream, or gets it back.
