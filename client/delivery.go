@@ -59,6 +59,7 @@ type Delivery struct {
 	client *Client
 	epoch  uint64 // of the session that holds the lease
 	lease  uint64
+	parts  *PartSender // of the reply; nil: none was made; guarded by Client.mu
 }
 
 // Lease is the number of the lease, unique in the life of the switch.
@@ -119,7 +120,8 @@ func (d *Delivery) Extend(ctx context.Context, lease time.Duration) error {
 }
 
 // Reply answers the request and acks it, in one step. The client keeps neither
-// body nor headers.
+// body nor headers. If the switch has refused a part that was sent before, the caller
+// is told ErrStreamBroken in place of the reply.
 func (d *Delivery) Reply(body []byte, headers map[string]string) error {
 	hs, err := fillHeaders(nil, headers)
 	if err != nil {
@@ -154,6 +156,9 @@ func (d *Delivery) reply(m *frames.Reply) error {
 	case len(m.Body) > c.limits.payload:
 		err = tooLarge(len(m.Body), c.limits.payload)
 	default:
+		if m.Failure == nil {
+			m.Parts = d.partsLocked()
+		}
 		c.out.addReply(m)
 		c.leave()
 		return nil
@@ -163,12 +168,25 @@ func (d *Delivery) reply(m *frames.Reply) error {
 }
 
 // ReplyWait is Reply, and waits for the switch's word. ErrReplyQueueGone says
-// that the caller is gone; the request is acked all the same.
+// that the caller is gone, and ErrStreamBroken that parts are missing; the request is
+// acked all the same.
 func (d *Delivery) ReplyWait(ctx context.Context, body []byte, headers map[string]string) error {
-	if limit := d.client.maxPayload(); len(body) > limit {
+	c := d.client
+	c.mu.Lock()
+	limit, parts := c.limits.payload, d.partsLocked()
+	c.mu.Unlock()
+	if len(body) > limit {
 		return tooLarge(len(body), limit)
 	}
-	return d.ask(ctx, frames.VerbReply, &pb.ReplyRequest{Lease: d.lease, Body: body, Headers: headers})
+	return d.ask(ctx, frames.VerbReply, &pb.ReplyRequest{Lease: d.lease, Body: body, Headers: headers, Parts: parts})
+}
+
+// partsLocked is how many parts of the reply were sent.
+func (d *Delivery) partsLocked() uint64 {
+	if d.parts == nil {
+		return 0
+	}
+	return d.parts.number
 }
 
 // ask does a verb about the lease and waits for the answer.

@@ -64,7 +64,8 @@ func (d *Delivery) Parts(ended func(error)) (*PartSender, error) {
 	if !d.Stream {
 		return nil, &Error{Code: codes.FailedPrecondition, Reason: "NO_STREAM", Message: "message " + d.MessageID + " was sent without stream; reply to it"}
 	}
-	return c.partsLocked(half{lease: d.lease}, ended), nil
+	d.parts = c.partsLocked(half{lease: d.lease}, ended)
+	return d.parts, nil
 }
 
 // Parts sends parts to who holds the request with that correlation id. The switch
@@ -95,7 +96,7 @@ func (c *Client) partsLocked(h half, ended func(error)) *PartSender {
 
 // Send sends a part, once there is room for it in the receiver's window. It keeps
 // nothing of it. The part may be refused later: then nothing of what was sent after
-// it arrives either, and the next Send says so.
+// it arrives either, the next Send says so, and a Reply fails.
 func (p *PartSender) Send(ctx context.Context, m Part) error {
 	c := p.client
 	headers, err := fillHeaders(nil, m.Headers)

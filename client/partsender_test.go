@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/d3b0a776/switch/client"
+	"github.com/d3b0a776/switch/server"
 )
 
 // A streaming is a stream between two clients, each on a line of its own.
@@ -291,6 +292,31 @@ func TestAPartSenderMindsItsContext(t *testing.T) {
 			t.Errorf("the next part is %+v", d)
 		}
 	})
+}
+
+// A reply counts the parts before it, so that none is lost unseen.
+func TestAReplyCountsItsParts(t *testing.T) {
+	for name, reply := range map[string]func(*client.Delivery) error{
+		"quiet": func(d *client.Delivery) error { return d.Reply([]byte("done"), nil) },
+		"wait":  func(d *client.Delivery) error { return d.ReplyWait(context.Background(), []byte("done"), nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, server.Config{MemoryBudget: 10_000})
+				s := w.stream(client.StreamInboxOptions{})
+				p := s.sender(nil)
+				s.must(p, "this one has room")
+				synctest.Wait()
+				s.must(p, strings.Repeat("x", 11_000))
+				if err := reply(s.held); name == "wait" && !errors.Is(err, client.ErrStreamBroken) || name == "quiet" && err != nil {
+					t.Errorf("the reply: %v", err)
+				}
+				if err := <-s.over; !errors.Is(err, client.ErrStreamBroken) || !strings.Contains(err.Error(), "2 parts, of which the switch took 1") {
+					t.Errorf("the caller was told %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestPartsThatCanNotBe(t *testing.T) {

@@ -292,3 +292,29 @@ func TestAStreamEndsWhereMemoryDoes(t *testing.T) {
 		w.leavesNothing()
 	})
 }
+
+// A handler sends without waiting for the switch's word: when its last part is refused
+// it returns before it can know. The call fails all the same.
+func TestAReplyDoesNotHideALostPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{MemoryBudget: 100_000})
+		other, _ := w.dial("other")
+		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
+			for range 2 {
+				if err := req.Stream().Send(part("small")); err != nil {
+					return nil, err
+				}
+				synctest.Wait() // the next one is sent without waiting
+			}
+			if _, err := other.Send(t.Context(), "full", client.Message{Body: make([]byte, 90_000), Create: &client.QueueOptions{}}); err != nil {
+				return nil, err
+			}
+			return []byte("done"), req.Stream().Send(rpc.Part{Body: make([]byte, 20_000)})
+		})
+		s := w.open(t.Context())
+		got, err := all(s)
+		if got != "small small" || !errors.Is(err, client.ErrStreamBroken) || status.Code(err) != codes.Aborted || s.Reply() != nil {
+			t.Errorf("it got %q and then %v, the reply %v", got, err, s.Reply())
+		}
+	})
+}
