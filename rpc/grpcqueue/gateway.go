@@ -40,8 +40,9 @@ type Gateway struct {
 
 // inside is how a gateway reaches the switch.
 type inside struct {
-	caller *rpc.Caller
-	routes routes
+	caller  *rpc.Caller
+	routes  routes
+	streams shares
 }
 
 var errNotStarted = status.Error(codes.Unavailable, "the gateway has not been started yet; retry")
@@ -77,20 +78,45 @@ func (g *Gateway) Handle(_ any, in grpc.ServerStream) error {
 	messages := make(chan received)             // never closed
 	g.wg.Go(func() { read(ctx, in, messages) }) // ends with the call
 
-	out, err := g.begin(ctx, NewConn(inside.caller, Queue(route.queue)), method, route, messages)
+	conn := NewConn(inside.caller, Queue(route.queue))
+	ahead, one := firstMessages(ctx, method, route, messages)
+	if one && route.unary(method) {
+		return unrouted(answerUnary(ctx, conn, method, ahead[0].body, in), method, route)
+	}
+	if err := inside.streams.take(route.queue); err != nil {
+		return err
+	}
+	defer inside.streams.giveBack(route.queue)
+	out, err := g.begin(ctx, conn, method, ahead, one, messages)
 	if err != nil {
 		return err
 	}
-	if err := (Relay{in, out}).Replies(); err != nil {
-		return unrouted(err, method, route)
-	}
-	return nil
+	return unrouted((Relay{in, out}).Replies(), method, route)
 }
 
-// begin sends the request, in the form that the method needs or the first messages
-// call for.
-func (g *Gateway) begin(ctx context.Context, conn *Conn, method string, route route, messages <-chan received) (grpc.ClientStream, error) {
-	ahead, one := firstMessages(ctx, method, route, messages)
+// answerUnary answers a call of a method that has one message each way. It goes by the
+// reply queue that all those calls share.
+func answerUnary(ctx context.Context, conn *Conn, method string, body []byte, in grpc.ServerStream) error {
+	var (
+		header, trailer metadata.MD
+		reply           []byte
+	)
+	err := conn.Invoke(ctx, method, &body, &reply, grpc.Header(&header), grpc.Trailer(&trailer), grpc.ForceCodecV2(RawCodec{}))
+	in.SetTrailer(trailer)
+	if worthSending(header) {
+		if err := in.SetHeader(header); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return in.SendMsg(&reply)
+}
+
+// begin sends the request, in the form that the first messages call for: one is all,
+// or those that came ahead and others that follow.
+func (g *Gateway) begin(ctx context.Context, conn *Conn, method string, ahead []received, one bool, messages <-chan received) (grpc.ClientStream, error) {
 	if one {
 		return beginWithOne(ctx, conn, method, ahead[0].body)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,6 +135,66 @@ func TestPlainResponder(t *testing.T) {
 		w.want(err, codes.Unimplemented, "no streams here", "")
 		stop()
 		<-done
+	})
+}
+
+// A queue that nobody serves takes half of the gateway's streams and no more: calls that
+// wait there for ever do not keep others out.
+func TestDeadQueueKeepsNobodyOut(t *testing.T) {
+	fake(t, func(w *world) {
+		if _, err := w.dial("dead").Create(w.ctx(), "dead", client.QueueOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.named("alive", "answered")
+		c := testpb.NewTestServiceClient(w.sw.Conn())
+		waiting, stop := context.WithCancel(metadata.AppendToOutgoingContext(context.Background(), "switch-queue", "dead"))
+		var calls sync.WaitGroup
+		refused := make(chan error, 1030)
+		for range cap(refused) {
+			calls.Go(func() { // ends with waiting
+				if _, err := c.UnaryCall(waiting, &testpb.SimpleRequest{}); status.Code(err) != codes.Canceled {
+					refused <- err
+				}
+			})
+		}
+		time.Sleep(time.Second) // all have been sent, or refused
+		res, err := c.UnaryCall(metadata.AppendToOutgoingContext(w.ctx(), "switch-queue", "alive"), &testpb.SimpleRequest{})
+		if err != nil || res.GetUsername() != "answered" {
+			t.Errorf("a call to another queue: %v", err)
+		}
+		if len(refused) != 530 {
+			t.Fatalf("%d of 1030 calls are refused, want 530", len(refused))
+		}
+		w.want(<-refused, codes.ResourceExhausted, "500 streams to queue dead are in flight through this gateway, and of its 1000 only 500 are free:"+
+			" a queue may have as many as are free; retry later", "")
+		stop()
+		calls.Wait()
+	})
+}
+
+// Calls of methods that are known to be unary share one reply queue.
+func TestUnaryCallsShareAReplyQueue(t *testing.T) {
+	fake(t, func(w *world) {
+		w.serve()
+		c := testpb.NewTestServiceClient(w.sw.Conn())
+		waiting, stop := context.WithCancel(context.Background())
+		var calls sync.WaitGroup
+		for range 3 {
+			calls.Go(func() { _, _ = c.UnaryCall(waiting, &testpb.SimpleRequest{FillUsername: true}) }) // waits until stop
+		}
+		synctest.Wait()
+		n := 0
+		for _, err := range w.dial("admin").Admin().List(w.ctx(), client.ListQuery{Temporary: true, Prefix: "tmp."}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != 1 {
+			t.Errorf("3 unary calls take %d reply queues, want 1", n)
+		}
+		stop()
+		calls.Wait()
 	})
 }
 

@@ -100,6 +100,12 @@ func (r *routes) of(ctx context.Context, method string, md metadata.MD) (route, 
 	return found, md, err
 }
 
+// unary says whether a method is known to have one message each way.
+func (r route) unary(method string) bool {
+	m, known := r.kind(method)
+	return known && !m.ClientStreaming && !m.ServerStreaming
+}
+
 // kind is what is known about a method.
 func (r route) kind(method string) (m client.MethodInfo, known bool) {
 	m, known = r.methods[method[strings.LastIndexByte(method, '/')+1:]]
