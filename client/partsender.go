@@ -103,9 +103,6 @@ func (p *PartSender) Send(ctx context.Context, m Part) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkPayload(ctx, len(m.Body)); err != nil {
-		return err
-	}
 	for {
 		if err := c.enter(ctx); err != nil {
 			return err
@@ -114,6 +111,8 @@ func (p *PartSender) Send(ctx context.Context, m Part) error {
 		err := p.overLocked()
 		switch {
 		case err != nil:
+		case len(m.Body) > c.limits.payload: // known: a stream has a session. The switch's refusal would end this half
+			err = tooLarge(len(m.Body), c.limits.payload)
 		case fits:
 			err = p.putLocked(&frames.Part{Body: m.Body, Headers: headers})
 		default:

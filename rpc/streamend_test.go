@@ -89,19 +89,25 @@ func TestAStreamThatStopsEndsWithItsDeadline(t *testing.T) {
 }
 
 func TestOversizedPartsLeaveTheStreamAlone(t *testing.T) {
-	fake(t, func(t *testing.T, w *world) {
+	t.Run("default", func(t *testing.T) { oversizedParts(t, 1<<20) })
+	t.Run("small", func(t *testing.T) { oversizedParts(t, 16<<10) })
+}
+
+func oversizedParts(t *testing.T, limit int) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{MaxPayload: limit})
 		w.serve("q", func(_ context.Context, req *rpc.Request) ([]byte, error) {
-			large := req.Stream().Send(rpc.Part{Body: make([]byte, 1<<20+1)})
+			large := req.Stream().Send(rpc.Part{Body: make([]byte, limit+1)})
 			if !errors.Is(large, client.ErrPayloadTooLarge) {
 				return nil, fmt.Errorf("a part that is too large: %w", large)
 			}
-			return []byte(large.Error()), req.Stream().Send(rpc.Part{Body: make([]byte, 1<<20)})
+			return []byte(large.Error()), req.Stream().Send(rpc.Part{Body: make([]byte, limit)})
 		})
 		s := w.open(t.Context())
-		if p, err := s.Receive(); err != nil || len(p.Body) != 1<<20 {
+		if p, err := s.Receive(); err != nil || len(p.Body) != limit {
 			t.Errorf("got %d bytes, %v", len(p.Body), err)
 		}
-		if _, err := s.Receive(); !errors.Is(err, io.EOF) || !strings.Contains(string(s.Reply().Body), "at most 1048576") {
+		if _, err := s.Receive(); !errors.Is(err, io.EOF) || !strings.Contains(string(s.Reply().Body), fmt.Sprint("at most ", limit)) {
 			t.Errorf("the reply is %v, %v", s.Reply(), err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/d3b0a776/switch/client"
 	"github.com/d3b0a776/switch/rpc"
 )
 
@@ -60,14 +61,16 @@ func (sh *shell) input(c *cli.Context) (io.ReadCloser, error) {
 	return os.Open(file)
 }
 
-// sendAll sends what it reads, as it comes. An error is one of reading: what goes
-// wrong with the call, its receiver knows.
+// sendAll sends what it reads, as it comes. An error ends the call: what else goes
+// wrong with it, its receiver knows.
 func sendAll(s *rpc.Stream, from io.Reader) error {
 	buf := make([]byte, chunkBytes)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && s.Send(rpc.Part{Body: buf[:n]}) != nil {
+		if sent := sendText(s, buf[:n]); errors.Is(sent, io.EOF) {
 			return nil
+		} else if sent != nil {
+			return sent // to go on would leave it out
 		}
 		switch {
 		case errors.Is(err, io.EOF), noInput(err):
@@ -76,6 +79,20 @@ func sendAll(s *rpc.Stream, from io.Reader) error {
 			return fmt.Errorf("read the input: %w", err)
 		}
 	}
+}
+
+// sendText sends b in parts that the switch takes.
+func sendText(s *rpc.Stream, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	err := s.Send(rpc.Part{Body: b})
+	if half := len(b) / 2; half > 0 && errors.Is(err, client.ErrPayloadTooLarge) { // it was not sent
+		if err = sendText(s, b[:half]); err == nil {
+			err = sendText(s, b[half:])
+		}
+	}
+	return err
 }
 
 // printStream prints parts as they come, and the reply behind them.

@@ -67,7 +67,7 @@ type partWriter struct {
 
 // Write is part of io.Writer.
 func (w *partWriter) Write(b []byte) (int, error) {
-	if err := w.s.Send(rpc.Part{Body: b}); err != nil {
+	if err := sendText(w.s, b); err != nil {
 		w.err = errors.Join(w.err, err)
 		return 0, err
 	}

@@ -71,6 +71,14 @@ func TestStreamedProgramsEnd(t *testing.T) {
 	d.run(t, "call", "--stream", "head", "--file", "/nowhere").says(t, 1, "/nowhere")
 }
 
+// What is longer than the switch takes goes in smaller parts, both ways.
+func TestPartsFitTheSwitch(t *testing.T) {
+	d := startDaemon(t, "--max-payload", "16384")
+	d.start(t, "serve", "cat", "--program", "/bin/cat")
+	text := strings.Repeat("0123456789", 10_000)
+	d.input(t, text, "call", "--stream", "cat").want(t, 0, text)
+}
+
 // A stream that is given up ends the program, and one that stops ends with its time.
 func TestStreamsAreGivenUp(t *testing.T) {
 	d := startDaemon(t)
