@@ -134,7 +134,10 @@ func (s *streamCall) part(d *client.Delivery) {
 			cause: fmt.Errorf("%w: part %d came, and one before it did not", client.ErrStreamBroken, d.Part)}, true)
 		return
 	}
-	if d.ReplyTo != "" {
+	s.mu.Lock()
+	first := s.out == nil // the loop that we are on is the only one to set it
+	s.mu.Unlock()
+	if d.ReplyTo != "" && first {
 		s.accepted()
 	}
 }
@@ -142,9 +145,13 @@ func (s *streamCall) part(d *client.Delivery) {
 // accepted is told that the handler takes parts.
 func (s *streamCall) accepted() {
 	out, err := s.inbox.Parts(s.id, s.senderEnded)
+	if err != nil {
+		return
+	}
 	s.mu.Lock()
-	if err != nil || s.done || s.out != nil {
+	if s.done { // finish has not seen this sender
 		s.mu.Unlock()
+		out.Close()
 		return
 	}
 	s.out = out
