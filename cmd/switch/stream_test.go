@@ -79,6 +79,14 @@ func TestPartsFitTheSwitch(t *testing.T) {
 	d.input(t, text, "call", "--stream", "cat").want(t, 0, text)
 }
 
+// A reader that is slow gets all, also of a program that has long exited.
+func TestASlowReaderGetsAllOfAProgram(t *testing.T) {
+	d := startDaemon(t)
+	d.serveShell(t, "big", `head -c 1220000 /dev/zero`)
+	cmd := command([]string{"SWITCH_ADDR=" + d.addr}, "sh", "-c", `"$0" call --stream big --body "" | (sleep 4; wc -c)`, "switch")
+	launch(t, cmd).wait(t).want(t, 0, "1220000\n")
+}
+
 // A stream that is given up ends the program, and one that stops ends with its time.
 func TestStreamsAreGivenUp(t *testing.T) {
 	d := startDaemon(t)
