@@ -196,6 +196,7 @@ func (s *State) conclude(op *Reply, sess *Session, m *Message, fx *Effects) {
 	s.weigh(k.weight())
 	k.expires = s.now.Add(k.ttl)
 	m.keyed, k.request = nil, nil
+	op.count(m, s.now)
 	s.done(m, MessageReplied, fx)
 	if q.id == 0 {
 		s.publish(k, fx)

@@ -50,11 +50,8 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 	reply.Headers, reply.CorrelationID, reply.Sender = op.Headers, m.CorrelationID, sess.Name
 	if len(op.Failure) > 0 {
 		reply.Failure = &Failure{Handler: op.Failure}
-		if sv := m.holder.service; sv != nil {
-			sv.Stats.Failed++
-			sv.fails(op.FailureText, s.now)
-		}
 	}
+	op.count(m, s.now)
 	s.done(m, MessageReplied, fx)
 	if to == nil {
 		fx.ReplyQueueGone = true
@@ -62,6 +59,14 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 	}
 	s.answer(to, reply, fx)
 	return nil
+}
+
+// count has the service of m's holder know of a failure.
+func (op *Reply) count(m *Message, now Instant) {
+	if sv := m.holder.service; sv != nil && len(op.Failure) > 0 {
+		sv.Stats.Failed++
+		sv.fails(op.FailureText, now)
+	}
 }
 
 // missing says which parts of m's reply did not get into its caller's inbox; nil when
