@@ -52,7 +52,7 @@ func (s *State) HeldMessage(id ID) *Message {
 	if m := s.parents[id]; m != nil {
 		return m
 	}
-	return s.leases.find(id)
+	return s.leases.find(id, s.lastLease)
 }
 
 // Call finds a message in memory; nil if there is none. It takes time in

@@ -33,6 +33,10 @@ func (s *State) deliver(m *Message, c *Consumer, fx *Effects) {
 		c.Session.pulled = c.ID
 	}
 	s.timers.set(&m.timer, m.heldUntil(), m)
+	if m.startBy != 0 && m.Attempts == 1 && q.id != 0 { // a restart is not to say that nobody began it
+		m.attemptsStored = true
+		fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: q, Message: m, Attempts: m.Attempts})
+	}
 	fx.Deliveries = append(fx.Deliveries, Delivery{c.target(), c, m, m.lease})
 	s.note(MessageDelivered, m, nil)
 }

@@ -59,14 +59,19 @@ func (t *leaseTable) put(l Lease, m *Message) {
 	t.n++
 }
 
-// find looks for a message by its id, at every lease; nil if none is on it.
-func (t *leaseTable) find(id ID) *Message {
-	for _, p := range t.pages {
-		for _, m := range p.messages {
-			if m != nil && m.ID == id {
-				return m
+// find looks for a message by its id, at the lookBack leases up to the last one; nil
+// if it is on none.
+func (t *leaseTable) find(id ID, last Lease) *Message {
+	number := uint64(last) / leasesPerPage
+	for range min(number, lookBack/leasesPerPage) + 1 {
+		if p := t.pages[number]; p != nil {
+			for _, m := range p.messages {
+				if m != nil && m.ID == id {
+					return m
+				}
 			}
 		}
+		number--
 	}
 	return nil
 }

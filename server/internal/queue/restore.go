@@ -228,8 +228,14 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 func (s *State) restoreTree(ks []KeptRequest, all map[ID]*Message) {
 	for i := range ks {
 		m := all[s.idOf(ks[i].Sequence)]
-		if parent := ks[i].Parent; !parent.IsZero() && m.caller != nil {
-			s.adopt(m, all[parent], parent)
+		parent := ks[i].Parent
+		if parent.IsZero() || m.caller == nil {
+			continue
 		}
+		p := all[parent]
+		if p != nil && (!parent.Before(m.ID) || p.kin != nil && p.kin.depth+1 >= MaxCallDepth) {
+			p = nil // it was none when m was sent, as nobody held it, or it was not there
+		}
+		s.adopt(m, p, parent)
 	}
 }

@@ -232,6 +232,9 @@ func (q *Queue) leasedBytes() int {
 // put enqueues the message that was admitted.
 func (op *Send) put(s *State, sess *Session, q, caller *Queue, parent *Message, fx *Effects) {
 	s.makeRoom(q, 1, len(op.Body), fx)
+	if parent != nil && (parent.state == gone || parent.callerGone) {
+		parent = nil // it has made room, or went with what did
+	}
 	m := s.newMessage()
 	m.ID, m.Sent, m.Sender = s.newID(), s.now, sess.Name
 	m.setBody(op.Body, op.BodyLent, op.Buffer)

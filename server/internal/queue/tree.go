@@ -38,22 +38,29 @@ func (op *Send) parent(s *State, sess *Session, caller *Queue) (*Message, error)
 	return p, nil
 }
 
-// heldBy finds a message that somebody holds, or that has had children. It looks
+// lookBack is how many deliveries are looked at to find a message that somebody
+// holds, the newest first: of one session, and of all. It bounds what a request may
+// cost that names a parent which is over, or never was.
+const lookBack = 4096
+
+// heldBy finds a message that has had children, or that somebody holds. It looks
 // at what sess holds first, which is where a handler's request is.
 func (s *State) heldBy(sess *Session, id ID) *Message {
 	if m := s.parents[id]; m != nil {
 		return m
 	}
+	looked := 0
 	for _, list := range [][]*Consumer{sess.consumers, sess.ending} {
 		for _, c := range list {
-			for m := c.held.tail; m != nil; m = m.heldPrev {
+			for m := c.held.tail; m != nil && looked < lookBack; m = m.heldPrev {
 				if m.ID == id {
 					return m
 				}
+				looked++
 			}
 		}
 	}
-	return s.leases.find(id)
+	return s.leases.find(id, s.lastLease)
 }
 
 // adopt makes m, which is new, a child of p. Without p it only remembers who that
