@@ -56,8 +56,6 @@ func newCallInfo(opts []grpc.CallOption) *callInfo {
 // request is the request of a call to a method, without its body.
 func (i *callInfo) request(ctx context.Context, queue, method string) (rpc.Request, error) {
 	md, _ := metadata.FromOutgoingContext(ctx)
-	headers := make(map[string]string, len(md)+2)
-	putMetadata(headers, "", md)
 	for _, c := range i.creds {
 		if c.RequireTransportSecurity() {
 			return rpc.Request{}, status.Errorf(codes.Unauthenticated,
@@ -67,8 +65,10 @@ func (i *callInfo) request(ctx context.Context, queue, method string) (rpc.Reque
 		if err != nil {
 			return rpc.Request{}, status.Errorf(codes.Unauthenticated, "the credentials of this call: %v", err)
 		}
-		putMetadata(headers, "", metadata.New(more))
+		md = metadata.Join(metadata.New(more), md) // in this order, as gRPC sends them
 	}
+	headers := make(map[string]string, len(md)+2)
+	putMetadata(headers, "", md)
 	headers[headerMethod] = method
 	return rpc.Request{Queue: queue, Headers: headers}, nil
 }

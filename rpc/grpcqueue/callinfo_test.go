@@ -3,6 +3,7 @@ package grpcqueue_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -24,6 +25,20 @@ func (c credentials) GetRequestMetadata(context.Context, ...string) (map[string]
 }
 
 func (c credentials) RequireTransportSecurity() bool { return c.secure }
+
+// What credentials say does not displace the context's metadata of the same key.
+func TestCredentialsBesideMetadata(t *testing.T) {
+	fake(t, func(w *world) {
+		w.serve()
+		ctx := metadata.AppendToOutgoingContext(w.ctx(), "echo", "one", "echo", "two")
+		var header metadata.MD
+		c := testpb.NewTestServiceClient(grpcqueue.NewConn(w.caller))
+		_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{}, grpc.Header(&header), grpc.PerRPCCredentials(credentials{}))
+		if want := []string{"secret", "one", "two"}; err != nil || !slices.Equal(header.Get("echo"), want) {
+			t.Errorf("the server sees %q (%v), want %q as from gRPC", header.Get("echo"), err, want)
+		}
+	})
+}
 
 // The call options of gRPC that mean something through a queue do so for both forms of
 // calls, and none is taken for granted that can't be kept.
