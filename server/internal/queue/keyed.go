@@ -154,7 +154,7 @@ func (s *State) await(k *Keyed, r *Queue, correlationID string) {
 }
 
 // leave takes a waiter away. The request goes with the last one, unless it is
-// detached.
+// detached, or others may have waited for it before a restart.
 func (s *State) leave(k *Keyed, r *Queue, correlationID string, fx *Effects) CancelState {
 	delete(r.joined, correlationID)
 	i := slices.Index(k.waiters, waiter{r, correlationID})
@@ -162,7 +162,7 @@ func (s *State) leave(k *Keyed, r *Queue, correlationID string, fx *Effects) Can
 	switch {
 	case k.request == nil: // it was answered, and that is on its way to the disk
 		return CancelUnknown
-	case len(k.waiters) > 0 || k.detached:
+	case len(k.waiters) > 0 || k.detached || k.restored:
 		return CancelLeft
 	}
 	return s.cancel(k.request, fx)

@@ -16,6 +16,7 @@ type mCall struct {
 	id       queue.ID
 	who      string
 	detached bool
+	restored bool     // others may have waited before a crash
 	first    string   // who sent it first, and waits again after a crash
 	waiters  []string // "queue corr"
 	answered bool
@@ -211,7 +212,7 @@ func (k *keyPlay) crash() {
 	k.consumers = maps.Clone(k.savedConsumers)
 	k.calls = map[string]*mCall{}
 	for place, c := range k.saved {
-		c.waiters = nil
+		c.waiters, c.restored = nil, !c.answered
 		if !c.answered && c.first != "" {
 			c.waiters = []string{c.first}
 		}

@@ -209,7 +209,7 @@ func (k *keyPlay) cancel() {
 	switch {
 	case c.answered:
 		k.is(k.fx.Cancel, queue.CancelUnknown)
-	case c.detached || len(c.waiters) > 0:
+	case c.detached || c.restored || len(c.waiters) > 0:
 		k.is(k.fx.Cancel, queue.CancelLeft)
 		k.seen["left"]++
 	default:
@@ -241,7 +241,7 @@ func (k *keyPlay) moves() {
 	for place, c := range k.calls {
 		had := len(c.waiters)
 		c.waiters = slices.DeleteFunc(c.waiters, func(w string) bool { return strings.HasPrefix(w, "tmp."+who+" ") })
-		if had == len(c.waiters) || c.answered || c.detached || len(c.waiters) > 0 {
+		if had == len(c.waiters) || c.answered || c.detached || c.restored || len(c.waiters) > 0 {
 			continue
 		}
 		if _, leased := k.leases[c.id]; leased && place[:1] == "d" {
