@@ -5,7 +5,9 @@ import (
 	"strings"
 )
 
-// A call is a request: a message whose reply somebody wants.
+// A call is a request: a message whose reply somebody wants. The part that accepts
+// a stream names a queue for other parts, not for a reply: it is none.
+func (m *Message) isCall() bool { return m.ReplyTo != "" && m.Part == 0 }
 
 // EndCall ends a call by an operator's decision, and all that was called for it:
 // its caller is told at once, and so is who holds it. Effects.Cancel says what it
@@ -25,7 +27,7 @@ func (op *EndCall) apply(s *State, fx *Effects) error {
 	switch {
 	case m == nil:
 		return ErrNoCall(op.Call)
-	case m.ReplyTo == "":
+	case !m.isCall():
 		return errorf(ErrNoReplyTo, "message %s is no call: it wants no reply; to take it off queue %s, purge it", op.Call, quote(m.queue.Name)).with("queue", m.queue.Name)
 	}
 	fx.Queue = m.queue
@@ -169,7 +171,7 @@ func (c *CallScan) walk(most int, found func(*Message)) (n int) {
 
 // meet calls found for a call that was not met before.
 func (c *CallScan) meet(m *Message, found func(*Message)) {
-	if m.ID != c.Only && (!c.Only.IsZero() || m.ReplyTo == "") || c.met[m.ID] {
+	if m.ID != c.Only && (!c.Only.IsZero() || !m.isCall()) || c.met[m.ID] {
 		return
 	}
 	if c.met == nil {
