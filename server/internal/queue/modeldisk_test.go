@@ -249,7 +249,7 @@ func (m *model) restoreCallers() {
 				continue
 			}
 			r := m.queues[x.replyTo]
-			if r == nil {
+			if r == nil || x.recorded > x.maxAttempts {
 				orphans = append(orphans, x)
 				continue
 			}

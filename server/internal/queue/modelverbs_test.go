@@ -248,6 +248,7 @@ func (m *model) repeat(c *mConsumer, after queue.Lease) {
 // orphan takes the caller of a leased request away, and tells its holder.
 func (m *model) orphan(x *mMessage) {
 	x.caller, x.callerGone, x.untold = nil, true, true
+	x.recorded = x.maxAttempts + 1
 	m.tell(x)
 }
 

@@ -147,6 +147,10 @@ func (s *State) cancel(m *Message, fx *Effects) CancelState {
 	return state
 }
 
+// givenUp is what a request that runs for nobody has on disk beyond the attempts that
+// it may have: a restart ends it, and does not try it again.
+const givenUp = 1
+
 // giveUp tells who holds m that nobody waits for its reply any more, and the trace
 // why.
 func (s *State) giveUp(m *Message, why error, fx *Effects) {
@@ -157,6 +161,10 @@ func (s *State) giveUp(m *Message, why error, fx *Effects) {
 	m.holder.untold++
 	if m.timer.at != m.leasedTo {
 		s.timers.set(&m.timer, m.leasedTo, m)
+	}
+	if q := m.queue; q.id != 0 && s.stored[q.id] == q {
+		m.attemptsStored = true
+		fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: q, Message: m, Attempts: m.maxAttempts + givenUp})
 	}
 	s.tellCancelled(m.holder, m, fx)
 }

@@ -171,7 +171,7 @@ func (s *State) restoreSession(k *KeptSession) {
 }
 
 // restoreRequests takes the requests back. Orphans are those whose callers'
-// sessions are gone, or which they cancelled; broken are streams that had begun.
+// sessions are gone, or who gave them up; broken are streams that had begun.
 func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, err error) {
 	all := make(map[ID]*Message, len(ks))
 	for i := range ks {
@@ -191,6 +191,10 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 		}
 		s.timers.set(&m.timer, m.waitsUntil(), m)
 		q.cut(m.ID.Sequence)
+		if m.Attempts >= m.maxAttempts+givenUp {
+			orphans = append(orphans, m)
+			continue
+		}
 		r := s.temporary[m.ReplyTo]
 		if e := s.keyed[m.ID]; e != nil {
 			s.restoreKeyed(e, m, r)
