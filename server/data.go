@@ -81,6 +81,10 @@ func (d *dataService) Destroy(ctx context.Context, req *pb.DestroyRequest) (*pb.
 }
 
 func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendResponse, error) {
+	var digest [16]byte
+	if req.GetKey() != "" {
+		digest = queue.DigestOf(req.GetBody()) // without the lock
+	}
 	return unary(ctx, d.s, req, func(tx *engine.Tx, id queue.SessionID, req *pb.SendRequest) (*pb.SendResponse, error) {
 		if err := checkEnums(req.GetCreate()); err != nil {
 			return nil, err
@@ -105,6 +109,7 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 			MaxAttempts:     int(req.GetMaxAttempts()),
 			Stream:          req.GetStream(),
 			Key:             req.GetKey(),
+			Digest:          digest,
 			KeyTTL:          millis(req.GetKeyTtlMs()),
 			Parent:          parent,
 			StartWithin:     millis(req.GetStartMs()),

@@ -82,6 +82,9 @@ func sendOp(op *queue.Send, m *frames.Send) error {
 		KeyTTL:          millis(m.KeyTTLMS),
 		StartWithin:     millis(m.StartMS),
 	}
+	if m.Key != "" {
+		op.Digest = queue.DigestOf(m.Body)
+	}
 	if m.Parent != "" {
 		var err error
 		if op.Parent, err = parentID(m.Parent); err != nil {

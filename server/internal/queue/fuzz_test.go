@@ -250,11 +250,13 @@ func (in *tape) operation() queue.Op {
 }
 
 func (in *tape) send() queue.Op {
-	return &queue.Send{Session: in.session(), Queue: in.name(), Body: in.body(), Headers: in.headers(), CorrelationID: from(in, "1", "2", "3", "4", "", "bad\xff"),
+	op := &queue.Send{Session: in.session(), Queue: in.name(), Body: in.body(), Headers: in.headers(), CorrelationID: from(in, "1", "2", "3", "4", "", "bad\xff"),
 		ReplyTo: from(in, "", "tmp.1", "tmp.1", in.name()), Timeout: in.duration(), Producer: from(in, "", "a", "c", "d"),
 		Sequence: from[uint64](in, 0, 0, 0, 1, 2, 3, 10, 4096, 4097, 10_000, math.MaxUint64, math.MaxUint64-1, math.MaxUint64-20),
 		Create:   in.bool(), CreateOptions: in.options(), RequireConsumer: in.bool(), MaxAttempts: in.number(), Stream: in.byte()%4 == 0,
 		Key: from(in, "", "", "", "k", "k", "k", "k", "l", "bad\n"), KeyTTL: from(in, 0, 0, 0, 0, 0, time.Second, -1)}
+	op.Digest = queue.DigestOf(op.Body)
+	return op
 }
 
 // FuzzParseID: what String wrote is read back, and nothing else is read.

@@ -63,6 +63,9 @@ func (op *Send) checkKey() error {
 	if op.Key == "" {
 		return errorf(ErrInvalid, "key_ttl_ms says how long the reply is kept for a key, and there is no key; give one, or leave it out")
 	}
+	if op.Digest == [16]byte{} {
+		panic("a Send has a key, and no digest of its body") // any body would do
+	}
 	if op.Stream {
 		return errorf(ErrInvalid, "a call with a key can't be a stream: its parts are not kept")
 	}
@@ -85,7 +88,7 @@ func (op *Send) joins(s *State, sess *Session, fx *Effects) (first bool, err err
 			return false, err
 		}
 	}
-	if k.principal == sess.Principal && k.digest != digestOf(op.Body) {
+	if k.principal == sess.Principal && k.digest != op.Digest {
 		return false, errorf(ErrKeyReused, "key %s of queue %s was sent with another body; use a new key for a new request", quote(op.Key), quote(q.Name)).
 			with("queue", q.Name).with("key", op.Key)
 	}

@@ -349,3 +349,14 @@ func TestAReplyWaitsForRoomOnDisk(t *testing.T) {
 	k.commit()
 	k.expects("a sync", "tmp.a 1 done")
 }
+
+// TestApplyMakesNoDigest: it takes the one that it is given, as bodies are large.
+func TestApplyMakesNoDigest(t *testing.T) {
+	k := newKeyPlay(t, 1)
+	send := &queue.Send{Session: k.sessions["a"], Queue: "m", Key: "k", Body: []byte("one"), CorrelationID: "1", ReplyTo: "tmp.a"}
+	k.must(send)
+	send.Body, send.CorrelationID = []byte("two"), "2"
+	if k.must(send); !k.fx.Joined {
+		t.Error("the digest of the body was made anew")
+	}
+}

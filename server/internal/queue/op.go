@@ -86,6 +86,7 @@ type Send struct {
 	// key joins it (keyed.go). Without a ReplyTo nobody waits for it yet.
 	Key    string
 	KeyTTL time.Duration // how long the reply is kept; zero: DefaultKeyTTL
+	Digest [16]byte      // with Key: DigestOf(Body), made before Apply, as it takes long
 }
 
 // Subscribe makes a consumer, or changes and resumes the one it names.

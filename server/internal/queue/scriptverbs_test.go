@@ -120,8 +120,7 @@ func (s *script) send() {
 	s.do(&queue.Send{Session: s.who(), Queue: s.at(1), Body: s.body(), Headers: s.headers(), CorrelationID: s.str("corr"), ReplyTo: s.str("reply"),
 		Timeout: s.dur("timeout"), Producer: s.str("producer"), Sequence: uint64(s.num("seq")), Create: s.has("create"),
 		CreateOptions: s.options(), RequireConsumer: s.has("require-consumer"), MaxAttempts: s.num("attempts"), Stream: s.has("stream"),
-		Key: s.str("key"), KeyTTL: s.dur("key-ttl"),
-
+		Key: s.str("key"), Digest: queue.DigestOf(s.body()), KeyTTL: s.dur("key-ttl"),
 		Parent: queue.ID{Sequence: uint64(s.num("parent"))}, StartWithin: s.dur("start")})
 }
 
