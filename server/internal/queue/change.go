@@ -2,7 +2,8 @@ package queue
 
 // A Change is what a store has to keep of an operation on a durable queue. The
 // operation has been applied; its answer waits for the sync when Effects.Sync
-// says so, and the deliveries of new messages wait in the State, for Synced.
+// says so, and the deliveries of new messages wait in the State, for Synced. So does
+// the first part of a stream.
 type Change struct {
 	Kind        ChangeKind
 	Queue       *Queue
@@ -109,6 +110,7 @@ type Synced struct{ Through uint64 }
 func (op *Synced) apply(s *State, fx *Effects) error {
 	s.synced = max(s.synced, op.Through)
 	s.publishSynced(fx)
+	s.deliverBegun(fx)
 	s.unsynced, s.looked = s.looked, s.unsynced
 	for _, q := range s.looked {
 		if q.waitsSync = max(q.last, q.erased) > s.synced && s.stored[q.id] == q; q.waitsSync {

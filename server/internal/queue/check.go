@@ -89,7 +89,7 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 		if c.pull != nil && c.pull.taken > 0 {
 			continue // the Pull is about to be answered, and may leave the rest
 		}
-		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.overdue(s.now) && (q.id == 0 || m.ID.Sequence <= s.synced) {
+		if m := q.first(); m != nil && !s.draining && c.open() && c.fits(len(m.Body)) && c.holding == 0 && !m.overdue(s.now) && q.awaits <= s.synced && (q.id == 0 || m.ID.Sequence <= s.synced) {
 			return fmt.Errorf("message %v waits beside the idle consumer %d", m.ID, c.ID)
 		}
 	}
@@ -98,6 +98,9 @@ func (s *State) checkQueue(q *Queue, t *tally) error {
 
 // checkInbox looks at the half of a stream whose parts come to q.
 func (s *State) checkInbox(q *Queue) error {
+	if (q.awaits > s.synced) != slices.Contains(s.awaiting, q) {
+		return fmt.Errorf("it awaits sequence %d, of %d synced: Synced has it wrong", q.awaits, s.synced)
+	}
 	h := q.inbox
 	if h == nil {
 		return nil

@@ -320,6 +320,8 @@ func (s *State) dispatch(q *Queue, fx *Effects) {
 			s.expire(m, fx)
 		case q.id != 0 && m.ID.Sequence > s.synced:
 			return // Synced comes back
+		case q.awaits > s.synced:
+			return // and here too
 		case !c.open() || !c.fits(len(m.Body)):
 			q.ready.remove(c)
 		default:

@@ -1,6 +1,9 @@
 package queue
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Part sends one part of a stream: with Lease from the request's holder to its
 // caller, else from its caller, to its holder. Body, unless it is lent, and Headers
@@ -152,13 +155,31 @@ func (s *State) freeInbox(sess *Session, name string) (*Queue, error) {
 }
 
 // begin notes the first part of a stream. If the request is on disk, it is told
-// there that no attempt is left, so that a restart does not begin it anew.
+// there that no attempt is left, so that a restart does not begin it anew. Until
+// that is synced the caller gets no part: he would get it again after a crash.
 func (s *State) begin(m *Message, h *Half, fx *Effects) {
 	if h.Sent > 0 || h != &h.of.toCaller || m.queue.id == 0 {
 		return
 	}
 	m.attemptsStored = true
 	fx.Changes = append(fx.Changes, Change{Kind: AttemptsCounted, Queue: m.queue, Message: m, Attempts: m.maxAttempts})
+	fx.Sync = true
+	if h.queue.awaits <= s.synced {
+		s.awaiting = append(s.awaiting, h.queue)
+	}
+	h.queue.awaits = s.sequence + 1 // the part's
+}
+
+// deliverBegun delivers the first parts of the streams whose beginnings are on disk
+// by now, and what came behind them.
+func (s *State) deliverBegun(fx *Effects) {
+	s.awaiting = slices.DeleteFunc(s.awaiting, func(q *Queue) bool {
+		synced := q.awaits <= s.synced
+		if synced && !q.destroyed {
+			s.dispatch(q, fx)
+		}
+		return synced
+	})
 }
 
 // put lets the part that was admitted go.

@@ -34,6 +34,7 @@ type Queue struct {
 	keys    map[string]*Keyed // of a named queue, by key; nil until there is one
 	// inbox is the half of a stream whose parts come to this temporary queue.
 	inbox    *Half
+	awaits   uint64 // nothing is delivered before this sequence is synced: see State.begin
 	counters Counters
 }
 

@@ -35,6 +35,7 @@ type State struct {
 	synced      uint64   // messages up to this sequence are on disk
 	unsynced    []*Queue // for Synced to look at
 	looked      []*Queue // empty: memory that Synced uses again
+	awaiting    []*Queue // whose awaits is not synced; they may be destroyed
 	dirt        dirt
 	draining    bool
 	full        string       // why the disk takes nothing new; empty: it does

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -41,7 +42,7 @@ func (in *tape) part() queue.Op {
 // TestRandomStreamsAmongOthers lets streams meet every other operation: Check holds,
 // errors have no effects, and the caller of a stream hears how it ended.
 func TestRandomStreamsAmongOthers(t *testing.T) {
-	first, parts, broken := rand.Uint64(), 0, 0
+	first, parts, held, broken := rand.Uint64(), 0, 0, 0
 	if env := os.Getenv("SWITCH_SEED"); env != "" {
 		first, _ = strconv.ParseUint(env, 10, 64)
 	}
@@ -51,23 +52,42 @@ func TestRandomStreamsAmongOthers(t *testing.T) {
 		for i := range input {
 			input[i] = byte(rng.Uint32())
 		}
-		s := queue.New(0, queue.Limits{PayloadBytes: 300, TemporaryQueues: 4, MemoryBytes: 1000, TraceEvents: 4})
+		// Each second time the requests are on a disk, which is synced now and then.
+		durable := seed%2 == 1
+		s := queue.New(0, queue.Limits{PayloadBytes: 300, TemporaryQueues: 4, MemoryBytes: 1000, TraceEvents: 4, DurableAvailable: durable})
 		var fx queue.Effects
+		synced := func() queue.Op {
+			var u queue.Unsaved
+			s.TakeUnsaved(&u)
+			return &queue.Synced{Through: u.Sequence}
+		}
 		in, now := &tape{rest: input, state: s}, queue.Instant(1e9)
 		ops := append(in.prelude(), in.streamed()...)
+		if durable {
+			ops[2].(*queue.Create).Options.Durability = queue.Durable
+		}
 		for len(ops) > 0 || len(in.rest) > 0 {
 			if len(ops) == 0 {
 				now = now.Add(max(0, in.duration()) % 1e9)
 				ops = []queue.Op{in.operation()}
-				if in.bool() {
+				switch {
+				case in.bool():
 					ops[0] = in.part()
+				case durable && in.bool():
+					ops[0] = synced()
 				}
 			}
 			op := ops[0]
 			ops = ops[1:]
 			err := s.Apply(now, op, &fx)
+			if _, is := op.(*queue.Send); is && durable && len(ops) == 1 { // the stream's: only now is it delivered
+				ops = slices.Insert(ops, 0, synced())
+			}
 			if _, is := op.(*queue.Part); is && err == nil {
 				parts++
+				if fx.Sync && len(fx.Deliveries) == 0 {
+					held++
+				}
 			}
 			for _, d := range fx.Deliveries {
 				in.last = max(in.last, d.Lease)
@@ -80,8 +100,8 @@ func TestRandomStreamsAmongOthers(t *testing.T) {
 			}
 		}
 	}
-	if parts < 1000 || broken == 0 {
-		t.Errorf("%d parts were sent and %d callers told of broken streams: the test looks at less than it says", parts, broken)
+	if parts < 1000 || held < 100 || broken == 0 {
+		t.Errorf("%d parts were sent, %d held for the disk, and %d callers told of broken streams: the test looks at less than it says", parts, held, broken)
 	}
-	t.Logf("%d parts, %d callers told of broken streams", parts, broken)
+	t.Logf("%d parts, %d held for the disk, %d callers told of broken streams", parts, held, broken)
 }
