@@ -126,9 +126,13 @@ func (k *Keyed) told(s *State) bool { return k.request == nil && k.synced <= s.s
 func (s *State) detach(k *Keyed, fx *Effects) {
 	if k.request != nil && !k.detached {
 		k.detached = true
-		s.keepKeyed(k, fx)
-		fx.Sync = k.queue.id != 0
+		if k.queue.id != 0 {
+			s.sequence++
+			k.safe = s.sequence
+			s.keepKeyed(k, fx)
+		}
 	}
+	fx.Sync = fx.Sync || k.safe > s.synced
 }
 
 // joinAt has the reply to k come to a temporary queue.

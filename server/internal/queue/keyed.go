@@ -27,8 +27,9 @@ type Keyed struct {
 	principal string   // of who sent it; nobody else may join
 	digest    [16]byte // of the request's body
 	ttl       time.Duration
-	detached  bool // it goes on when nobody waits
-	restored  bool // so does this, as a restart forgets who has joined
+	detached  bool   // it goes on when nobody waits
+	safe      uint64 // that it is detached is on disk once this sequence is synced; zero in memory
+	restored  bool   // so does this, as a restart forgets who has joined
 
 	request *Message // nil: it was answered
 	waiters []waiter // who is told of the reply, in the order in which they came
