@@ -38,12 +38,19 @@ func (s *State) checkKeys(t *tally) error {
 }
 
 func (s *State) checkKeyed(k *Keyed) error {
-	for _, w := range k.waiters {
+	waiting := 0
+	for i, w := range k.waiters {
+		waiting += w.weight()
+		if at, ok := k.places[w]; k.places != nil && (!ok || at != i) {
+			return fmt.Errorf("has a waiter at %d, and looks for it at %d", i, at)
+		}
 		if s.temporary[w.queue.Name] != w.queue || w.queue.joined[w.correlationID] != k || w.queue.Owner.Principal != k.principal {
 			return fmt.Errorf("is awaited by %q, which does not wait", w.queue.Name)
 		}
 	}
 	switch told := k.told(s); {
+	case waiting != k.waiting || k.places != nil && len(k.places) != len(k.waiters):
+		return fmt.Errorf("has %d waiters of %d bytes, says %d and %d", len(k.waiters), waiting, len(k.places), k.waiting)
 	case told != (k.timer.pos != 0):
 		return fmt.Errorf("was answered (%v), and its timer is %v", told, k.timer.at)
 	case told && len(k.waiters) > 0:

@@ -151,6 +151,8 @@ func (s *State) joinAt(k *Keyed, sess *Session, replyTo, correlationID string, f
 	case len(k.waiters) >= MaxWaiters:
 		return errorf(ErrLimitReached, "%d callers wait for the call with key %s, as many as may; retry later", len(k.waiters), quote(k.key)).
 			with("limit", "waiters").with("queue", k.queue.Name)
+	case s.kept+(waiter{r, correlationID}).weight() > s.limits.MemoryBytes/keysShare:
+		return s.errKept()
 	default:
 		s.await(k, r, correlationID)
 	}
@@ -194,17 +196,21 @@ func errNotTemporary(replyTo string) error {
 // roomForKey says why q takes no new key. A reply that is promised is never
 // forgotten to make room.
 func (s *State) roomForKey(q *Queue, op *Send) error {
-	switch n := keyCost + len(op.Key); {
+	switch n := keyCost + len(op.Key) + waiterCost + len(op.CorrelationID); {
 	case len(q.keys) >= s.limits.Keys:
 		q.counters.Refused++
 		return errorf(ErrLimitReached, "queue %s has %d calls with keys, running or kept for their retries, as many as it may; retry later, or with a shorter key_ttl_ms", quote(q.Name), len(q.keys)).
 			with("limit", "keys").with("queue", q.Name)
 	case s.kept+n > s.limits.MemoryBytes/keysShare:
 		q.counters.Refused++
-		return errorf(ErrLimitReached, "replies kept for keys take %d bytes, and the switch has memory for %d; retry later, or with a shorter key_ttl_ms", s.kept, s.limits.MemoryBytes/keysShare).
-			with("limit", "kept_replies").with("queue", q.Name)
+		return s.errKept().with("queue", q.Name)
 	}
 	return nil
+}
+
+func (s *State) errKept() *Error {
+	return errorf(ErrLimitReached, "replies kept for keys, and those who wait for them, take %d bytes, and the switch has memory for %d; retry later, or with a shorter key_ttl_ms", s.kept, s.limits.MemoryBytes/keysShare).
+		with("limit", "kept_replies")
 }
 
 // roomForReply says why r takes no copy of a reply that was given before: unlike

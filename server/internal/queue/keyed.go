@@ -32,7 +32,10 @@ type Keyed struct {
 	restored  bool   // so does this, as a restart forgets who has joined
 
 	request *Message // nil: it was answered
-	waiters []waiter // who is told of the reply, in the order in which they came
+	waiters []waiter // who is told of the reply
+	// Where each of them stands; nil until one leaves a crowd.
+	places  map[waiter]int
+	waiting int // what the waiters take of the memory budget, in bytes
 
 	// The reply, once the request was answered.
 	body    []byte
@@ -66,6 +69,10 @@ const (
 
 	// keyCost is what a keyed call takes beside its reply and names.
 	keyCost = 512
+	// waiterCost is what a waiter takes beside its correlation id.
+	waiterCost = 256
+	// crowd is how many waiters are looked through for one who leaves.
+	crowd = 32
 	// All keyed calls may take 1/keysShare of the memory budget before new ones
 	// are refused.
 	keysShare = 4
@@ -89,7 +96,7 @@ func DigestOf(body []byte) (d [16]byte) {
 
 // weight is what k takes of the memory budget, in bytes.
 func (k *Keyed) weight() int {
-	n := keyCost + len(k.key) + len(k.principal) + len(k.body) + len(k.failure)
+	n := keyCost + len(k.key) + len(k.principal) + len(k.body) + len(k.failure) + k.waiting
 	for _, h := range k.headers {
 		n += len(h.Key) + len(h.Value)
 	}
@@ -152,15 +159,63 @@ func (s *State) await(k *Keyed, r *Queue, correlationID string) {
 		r.joined = map[string]*Keyed{}
 	}
 	r.joined[correlationID] = k
-	k.waiters = append(k.waiters, waiter{r, correlationID})
+	w := waiter{r, correlationID}
+	if k.places != nil {
+		k.places[w] = len(k.waiters)
+	}
+	k.waiters = append(k.waiters, w)
+	k.waiting += w.weight()
+	s.weigh(w.weight())
+}
+
+// weight is what w takes of the memory budget, in bytes.
+func (w waiter) weight() int { return waiterCost + len(w.correlationID) }
+
+// place is where w stands among k's waiters. A map tells it in a crowd: else the
+// end of a session that waits ten thousand times would take seconds.
+func (k *Keyed) place(w waiter) int {
+	if k.places == nil && len(k.waiters) > crowd {
+		k.places = make(map[waiter]int, len(k.waiters))
+		for i, w := range k.waiters {
+			k.places[w] = i
+		}
+	}
+	if k.places != nil {
+		return k.places[w]
+	}
+	return slices.Index(k.waiters, w)
+}
+
+// takeOut takes one of k's waiters out; the last one takes its place.
+func (s *State) takeOut(k *Keyed, w waiter) {
+	i, last := k.place(w), len(k.waiters)-1
+	k.waiters[i] = k.waiters[last]
+	if k.places != nil {
+		k.places[k.waiters[i]] = i
+		delete(k.places, w)
+	}
+	k.waiters[last] = waiter{}
+	k.waiters = k.waiters[:last]
+	k.waiting -= w.weight()
+	s.weigh(-w.weight())
+	delete(w.queue.joined, w.correlationID)
+}
+
+// takeAll takes k's waiters out.
+func (s *State) takeAll(k *Keyed) []waiter {
+	all := k.waiters
+	for _, w := range all {
+		delete(w.queue.joined, w.correlationID)
+	}
+	s.weigh(-k.waiting)
+	k.waiters, k.places, k.waiting = nil, nil, 0
+	return all
 }
 
 // leave takes a waiter away. The request goes with the last one, unless it is
 // detached, or others may have waited for it before a restart.
 func (s *State) leave(k *Keyed, r *Queue, correlationID string, fx *Effects) CancelState {
-	delete(r.joined, correlationID)
-	i := slices.Index(k.waiters, waiter{r, correlationID})
-	k.waiters = slices.Delete(k.waiters, i, i+1)
+	s.takeOut(k, waiter{r, correlationID})
 	switch {
 	case k.request == nil: // it was answered, and that is on its way to the disk
 		return CancelUnknown
@@ -174,10 +229,7 @@ func (s *State) leave(k *Keyed, r *Queue, correlationID string, fx *Effects) Can
 // are no more its waiters. Who calls it has told them, or will.
 func (s *State) unanswered(k *Keyed, fx *Effects) {
 	k.request.keyed, k.request = nil, nil
-	for _, w := range k.waiters {
-		delete(w.queue.joined, w.correlationID)
-	}
-	k.waiters = nil
+	s.takeAll(k)
 	s.forget(k, fx)
 }
 
@@ -214,12 +266,7 @@ func (s *State) conclude(op *Reply, sess *Session, m *Message, fx *Effects) {
 // publish tells everybody who waits for k, whose reply is safe.
 func (s *State) publish(k *Keyed, fx *Effects) {
 	s.timers.set(&k.timer, k.expires, k)
-	waiters := k.waiters
-	k.waiters = nil
-	for _, w := range waiters {
-		delete(w.queue.joined, w.correlationID)
-	}
-	for _, w := range waiters {
+	for _, w := range s.takeAll(k) {
 		s.tell(k, w, fx)
 	}
 }
@@ -257,11 +304,7 @@ func (s *State) fail(waiters []waiter, why error, fx *Effects) {
 // more messages.
 func (s *State) forgetAll(q *Queue, why error, fx *Effects) {
 	for _, k := range byAge(q.keys) {
-		waiters := k.waiters // of a reply that is not on disk yet
-		k.waiters = nil
-		for _, w := range waiters {
-			delete(w.queue.joined, w.correlationID)
-		}
+		waiters := s.takeAll(k) // of a reply that is not on disk yet
 		s.forget(k, fx)
 		s.fail(waiters, why, fx)
 	}

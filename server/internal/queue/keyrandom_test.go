@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/d3b0a776/switch/server/internal/queue"
 )
@@ -359,4 +360,42 @@ func TestApplyMakesNoDigest(t *testing.T) {
 	if k.must(send); !k.fx.Joined {
 		t.Error("the digest of the body was made anew")
 	}
+}
+
+// TestManyLeaveAtOnce ends a session that waits as often as it may: each of its
+// waits must be found at once. They count in the budget, which then is as before.
+func TestManyLeaveAtOnce(t *testing.T) {
+	k := newKeyPlay(t, 1)
+	const calls = 4
+	for i := range calls * queue.MaxWaiters {
+		k.must(&queue.Send{Session: k.sessions["a"], Queue: "m", Key: fmt.Sprint(i % calls), CorrelationID: fmt.Sprintf("%06d", calls*queue.MaxWaiters-i), ReplyTo: "tmp.a"})
+	}
+	began := time.Now()
+	k.must(&queue.Logout{Session: k.sessions["a"]})
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the end of %d waits took %v", calls*queue.MaxWaiters, took)
+	}
+	if err := k.state.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWaitersCountInTheBudget joins until that is refused.
+func TestWaitersCountInTheBudget(t *testing.T) {
+	k := newKeyPlay(t, 1)
+	k.state = queue.New(0, queue.Limits{MemoryBytes: 1 << 20})
+	id := k.state.NewSessionID()
+	k.must(&queue.Login{Session: id, Name: "a"})
+	k.must(&queue.Create{Session: id, Queue: "q"})
+	k.must(&queue.Create{Session: id, Queue: "tmp.x", Temporary: true})
+	for i := range 1500 {
+		err := k.do(&queue.Send{Session: id, Queue: "q", Key: "k", CorrelationID: fmt.Sprint(i), ReplyTo: "tmp.x"})
+		if errors.Is(err, queue.ErrLimitReached) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("1500 waiters have room in 256 KiB")
 }
