@@ -141,21 +141,31 @@ func (k ServiceKey) compare(o ServiceKey) int {
 // Services are the consumers that are services whose names begin with prefix, by
 // name and then by age, from behind a place on (the zero: from the start), at
 // most limit; and whether there are more. It looks at every consumer of the
-// switch. They may be read until the next Apply.
+// switch, but puts few more than limit in order. They may be read until the next
+// Apply.
 func (s *State) Services(prefix string, after ServiceKey, limit int) (cs []*Consumer, more bool) {
+	var last *Consumer // nothing behind it is wanted
 	for _, sess := range s.sessions {
 		for _, c := range sess.consumers {
-			if c.service != nil && strings.HasPrefix(c.service.Name, prefix) && c.ServiceKey().compare(after) > 0 {
-				cs = append(cs, c)
+			if c.service == nil || !strings.HasPrefix(c.service.Name, prefix) || c.ServiceKey().compare(after) <= 0 ||
+				last != nil && compareServices(c, last) > 0 {
+				continue
+			}
+			if cs = append(cs, c); len(cs) == 2*(limit+1) {
+				slices.SortFunc(cs, compareServices)
+				cs = cs[:limit+1]
+				last = cs[limit]
 			}
 		}
 	}
-	slices.SortFunc(cs, func(a, b *Consumer) int { return a.ServiceKey().compare(b.ServiceKey()) })
+	slices.SortFunc(cs, compareServices)
 	if len(cs) > limit {
 		return cs[:limit], true
 	}
 	return cs, false
 }
+
+func compareServices(a, b *Consumer) int { return a.ServiceKey().compare(b.ServiceKey()) }
 
 // CheckName says what is wrong with a name in a description: as with other names,
 // and it must not be empty.

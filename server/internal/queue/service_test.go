@@ -2,6 +2,9 @@ package queue_test
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/d3b0a776/switch/server/internal/queue"
@@ -57,5 +60,49 @@ func TestServicesAreBounded(t *testing.T) {
 	}
 	if err := apply(&queue.Logout{Session: 1}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Pages of services are what a naive person cuts from the sorted list, and a small
+// page of many takes little.
+func TestServicesInPages(t *testing.T) {
+	const many = 3000
+	s := queue.New(0, queue.Limits{Consumers: many})
+	var fx queue.Effects
+	apply := func(op queue.Op) {
+		if err := s.Apply(1, op, &fx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(&queue.Login{Session: 1})
+	apply(&queue.Create{Session: 1, Queue: "q"})
+	rng := rand.New(rand.NewPCG(1, 1))
+	var all []string
+	for i := range many {
+		name := fmt.Sprintf("s%d", rng.IntN(900))
+		apply(&queue.Subscribe{Session: 1, Queue: "q", Service: name})
+		all = append(all, fmt.Sprintf("%s %05d", name, i+1))
+	}
+	slices.Sort(all)
+	for _, limit := range []int{1, 7, many - 1, many, many + 1} {
+		var got []string
+		after, more := queue.ServiceKey{}, true
+		for pages := 0; more && (pages < 300 || limit > 1); pages++ {
+			var cs []*queue.Consumer
+			cs, more = s.Services("", after, limit)
+			if len(cs) > limit || more != (len(got)+len(cs) < many) {
+				t.Fatalf("limit %d: a page of %d after %d, more %v", limit, len(cs), len(got), more)
+			}
+			for _, c := range cs {
+				after = c.ServiceKey()
+				got = append(got, fmt.Sprintf("%s %05d", after.Name, after.Consumer))
+			}
+		}
+		if want := all[:len(got)]; !slices.Equal(got, want) || len(got) == 0 {
+			t.Errorf("with limit %d the pages differ from the sorted list", limit)
+		}
+	}
+	if n := testing.AllocsPerRun(3, func() { s.Services("", queue.ServiceKey{}, 1) }); n > 3 {
+		t.Errorf("a page of one service of %d makes %.0f allocations: it collects them all", many, n)
 	}
 }
