@@ -87,6 +87,7 @@ type CallScan struct {
 	after  ID       // what is older, or this one, was looked at
 	walked bool     // out is what is left of this queue
 	out    []seen
+	mixed  bool        // out is in no order yet
 	met    map[ID]bool // calls of this queue that were found
 }
 
@@ -96,8 +97,9 @@ type seen struct {
 	m  *Message
 }
 
-// Next looks at up to most messages, and a few more at the end of a queue. It
-// calls found for each call, and reports whether there is more to look at.
+// Next looks at up to most messages, and at the end of a queue takes note of all the
+// calls that have left its first deliveries. It calls found for each call, and
+// reports whether there is more to look at.
 func (c *CallScan) Next(s *State, most int, found func(*Message)) (more bool) {
 	if !c.begun {
 		c.begin(s)
@@ -109,6 +111,7 @@ func (c *CallScan) Next(s *State, most int, found func(*Message)) (more bool) {
 		case c.queues[0].destroyed, c.walked && len(c.out) == 0:
 			*c = CallScan{Queue: c.Queue, Prefix: c.Prefix, Only: c.Only, begun: true, queues: c.queues[1:]}
 		case c.walked:
+			c.Order()
 			n++
 			if m := c.out[0].m; m.ID == c.out[0].id && m.queue == c.queues[0] && m.state != gone {
 				c.meet(m, found)
@@ -116,6 +119,9 @@ func (c *CallScan) Next(s *State, most int, found func(*Message)) (more bool) {
 			c.out = c.out[1:]
 		default:
 			n += c.walk(most-n, found)
+			if c.mixed {
+				return true
+			}
 		}
 	}
 	return true
@@ -155,23 +161,48 @@ func (c *CallScan) walk(most int, found func(*Message)) (n int) {
 	}
 	c.walked = true
 	for _, m := range q.returned {
-		c.out = append(c.out, seen{m.ID, m})
+		c.note(m)
 	}
 	for m := q.out.head; m != nil; m = m.next {
+		c.note(m)
+	}
+	c.mixed = len(c.out) > 1
+	return n + 1
+}
+
+// note takes note of a message to be met.
+func (c *CallScan) note(m *Message) {
+	if c.wants(m) {
 		c.out = append(c.out, seen{m.ID, m})
 	}
+}
+
+// Order puts what the last Next took note of in order, oldest first. Many calls take
+// long: so whoever holds a lock for Next should call Order when it does not. Else
+// the next Next does.
+func (c *CallScan) Order() {
+	if !c.mixed {
+		return
+	}
+	c.mixed = false
 	slices.SortFunc(c.out, func(a, b seen) int {
 		if a.id.Before(b.id) {
 			return -1
 		}
 		return 1
 	})
-	return n + 1
+}
+
+func (c *CallScan) wants(m *Message) bool {
+	if !c.Only.IsZero() {
+		return m.ID == c.Only
+	}
+	return m.isCall()
 }
 
 // meet calls found for a call that was not met before.
 func (c *CallScan) meet(m *Message, found func(*Message)) {
-	if m.ID != c.Only && (!c.Only.IsZero() || !m.isCall()) || c.met[m.ID] {
+	if !c.wants(m) || c.met[m.ID] {
 		return
 	}
 	if c.met == nil {
