@@ -26,10 +26,16 @@ func (l *loop) rebind(s *Subscription) {
 	}
 }
 
-// remake subscribes again.
+// remake subscribes again, unless that is on its way: a stream that is lost before
+// the answer sends it again by itself, and twice would be two consumers.
 func (l *loop) remake(s *Subscription) {
+	if s.remaking {
+		return
+	}
+	s.remaking = true
 	k := newCall(frames.VerbSubscribe, s.request())
 	k.then = func(a answer) {
+		s.remaking = false
 		switch {
 		case a.lost: // the next login tries again
 		case a.err == nil:

@@ -62,9 +62,10 @@ type Subscription struct {
 	service *pb.ServiceInfo // what it says that it is; nil: nothing
 
 	// The session loop's own.
-	handler SubscriptionHandler
-	last    uint64 // the last lease received from the consumer
-	ended   bool   // the handler was told
+	handler  SubscriptionHandler
+	last     uint64 // the last lease received from the consumer
+	ended    bool   // the handler was told
+	remaking bool   // the Subscribe that makes its consumer anew has no answer yet
 
 	// Guarded by Client.mu. The session loop alone sets consumer.
 	consumer uint64 // its number in this session; zero until the switch has made it
