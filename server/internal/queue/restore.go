@@ -210,6 +210,9 @@ func (s *State) restoreRequests(ks []KeptRequest) (orphans, broken []*Message, e
 				s.settleCaller(old, nil) // which has no key
 				orphans = append(orphans, old)
 			}
+			if left := r.joined[m.CorrelationID]; left != nil { // else it was not free
+				s.takeOut(left, waiter{r, m.CorrelationID})
+			}
 			m.caller = r
 			r.pending[m.CorrelationID] = m
 			if m.Stream {
