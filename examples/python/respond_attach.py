@@ -28,6 +28,8 @@ async def drain(stream, consumer, running):
     stream.do(unsubscribe=pb.UnsubscribeRequest(consumer=consumer))
     await asyncio.gather(*running.values())
     stream.do(logout=pb.LogoutRequest())
+    await asyncio.sleep(2)
+    sys.exit()  # by then the stream has ended, and this with it; if nobody said so, it is over all the same
 
 
 async def main(queue, seconds="0"):
