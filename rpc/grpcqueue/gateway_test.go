@@ -116,7 +116,7 @@ func TestPlainResponder(t *testing.T) {
 					_ = d.ReplyFailure(client.Failure{Code: codes.Unimplemented, Message: "no streams here"})
 				case d.Headers["grpc-method"] == "/grpc.testing.TestService/UnaryCall" && proto.Unmarshal(d.Body, &req) == nil:
 					body, _ := proto.Marshal(&testpb.SimpleResponse{Username: "got " + string(req.GetPayload().GetBody())})
-					_ = d.Reply(body, map[string]string{"color": "red", ";late": "yes"})
+					_ = d.Reply(body, map[string]string{"color": "red", ";late": "yes", "note": "two\nlines"})
 				}
 			}
 		}()

@@ -84,6 +84,8 @@ func metadataOf(headers map[string]string, prefix string) (metadata.MD, error) {
 					return nil, status.Errorf(codes.InvalidArgument, "the value of header %q is not base64: %v", numbered(name, n), err)
 				}
 				value = string(b)
+			} else if !printable(value) {
+				continue
 			}
 			md[key] = append(md[key], value)
 		}
@@ -100,6 +102,17 @@ func isKey(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+// printable reports whether a text can be a value of metadata. gRPC refuses the whole
+// call over one that can't.
+func printable(value string) bool {
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // travels reports whether metadata of the key means anything beyond the

@@ -55,8 +55,9 @@ func TestMetadataTravels(t *testing.T) {
 // Headers that others have set are no metadata if they can't be, or are refused if
 // they should be.
 func TestHeadersThatAreNoMetadata(t *testing.T) {
-	got, err := metadataOf(map[string]string{"switch-died": "x", "Not A Key": "x", "a;2": "without a first", "": "x", "pad-bin": "AA=="}, "")
-	if want := metadata.Pairs("pad-bin", "\x00"); err != nil || !sameMD(got, want) {
+	got, err := metadataOf(map[string]string{"switch-died": "x", "Not A Key": "x", "a;2": "without a first", "": "x", "pad-bin": "AA==",
+		"lines": "one\ntwo", "umlaut": "ü", "mixed": "\x7f", "mixed;2": "~ "}, "")
+	if want := metadata.Pairs("pad-bin", "\x00", "mixed", "~ "); err != nil || !sameMD(got, want) {
 		t.Errorf("metadata %q (%v), want %q", got, err, want)
 	}
 	if _, err := metadataOf(map[string]string{"a-bin": "?"}, ""); status.Code(err) != codes.InvalidArgument {
