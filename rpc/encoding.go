@@ -105,6 +105,20 @@ func newCodec[T any]() codec[T] {
 	return c
 }
 
+// mustMake panics if no value of T can be made: a *dynamicpb.Message alone does not
+// know which message it is.
+func (c *codec[T]) mustMake(caller string) {
+	if c.message == nil {
+		return
+	}
+	defer func() {
+		if recover() != nil {
+			panic(fmt.Sprintf("%s: %T does not say which message it is; take a generated type, or read the body of the Request", caller, c.message))
+		}
+	}()
+	c.message.ProtoReflect().New()
+}
+
 // fitting is the encoding for a value of T beside one that is encoded as e.
 func (c *codec[T]) fitting(e Encoding) Encoding {
 	if c.message == nil {

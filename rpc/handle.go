@@ -27,9 +27,11 @@ import (
 // is the zero value, and a pointer is never nil. A reply that can't be encoded is
 // Internal. The request itself is had with [FromContext].
 //
-// Handle panics if encodings has one that Req does not have.
+// Handle panics if encodings has one that Req does not have, and if Req is a message
+// whose type does not say which, as *dynamicpb.Message.
 func Handle[Req, Resp any](f func(context.Context, Req) (Resp, error), encodings ...Encoding) Handler {
 	in, out := newCodec[Req](), newCodec[Resp]()
+	in.mustMake("rpc.Handle")
 	for _, e := range encodings {
 		if in.fitting(e) != e || e != JSON && e != Protobuf {
 			panic(fmt.Sprintf("rpc.Handle: %T does not travel as %v", *new(Req), e))

@@ -19,10 +19,12 @@ import (
 //
 // The error is that of Do; for a request that can't be encoded, an *[Error] of
 // OriginLocal with the code InvalidArgument; for a reply that can't be read, one of
-// OriginHandler with the code Internal.
+// OriginHandler with the code Internal. Invoke panics if Resp is a message whose type
+// does not say which, as *dynamicpb.Message.
 func Invoke[Resp, Req any](ctx context.Context, c *Caller, queue string, req Req, opts ...CallOption) (Resp, error) {
 	var none Resp
 	in, out := newCodec[Req](), newCodec[Resp]()
+	out.mustMake("rpc.Invoke")
 	e := in.natural()
 	for _, o := range opts {
 		if asked, is := o.(Encoding); is {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -232,16 +233,20 @@ func TestHandleKeepsHeaders(t *testing.T) {
 	})
 }
 
-// An encoding that a type does not have is noticed when the handler is made.
+// An encoding that a type does not have, and a type that can't be read, are noticed
+// when the handler is made.
 func TestHandlePanics(t *testing.T) {
-	for what, makes := range map[string]func(){
-		"JSON type as protobuf": func() { rpc.Handle(greet, rpc.Protobuf) },
-		"unknown encoding":      func() { rpc.Handle(explain, rpc.Encoding(7)) },
+	for says, makes := range map[string]func(){
+		"rpc_test.name does not travel as protobuf": func() { rpc.Handle(greet, rpc.Protobuf) },
+		"does not travel as Encoding(7)":            func() { rpc.Handle(explain, rpc.Encoding(7)) },
+		"does not say which message it is": func() {
+			rpc.Handle(func(context.Context, *dynamicpb.Message) (string, error) { return "", nil })
+		},
 	} {
 		func() {
 			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: no panic", what)
+				if got := fmt.Sprint(recover()); !strings.Contains(got, says) {
+					t.Errorf("panic with %q, want %q", got, says)
 				}
 			}()
 			makes()
