@@ -114,11 +114,11 @@ func (b *backlog) giveBack(ctx context.Context, s *Subscription) {
 
 // release gives deliveries back without waiting.
 func release(ds []*Delivery) {
-	c := ds[0].client
+	c := ds[0].batch.client
 	m := &pb.NackRequest{Kind: pb.NackKind_NACK_KIND_RELEASE}
 	c.mu.Lock()
 	for _, d := range ds {
-		if d.epoch == c.epoch {
+		if d.batch.epoch == c.epoch {
 			m.Leases = append(m.Leases, d.lease)
 		}
 	}

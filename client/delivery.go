@@ -13,7 +13,8 @@ import (
 
 // Delivery is one attempt at one message, held under a lease until it is acked,
 // replied to or given back, or its time is up. Its methods are safe for
-// concurrent use; its fields are the program's.
+// concurrent use; its fields are the program's. What few deliveries have, and the
+// times, are methods: many deliveries are held at once, and so they are small.
 //
 // Ack, Reply and ReplyFailure do not wait: they go out with the next flush, and
 // again after a reconnect until the switch has them. The others wait for the
@@ -35,39 +36,90 @@ type Delivery struct {
 	ReplyTo string
 	// Attempt counts from 1.
 	Attempt int
-	// Expires is when the message does, by this machine's clock. Zero: never.
-	Expires time.Time
-	// LeaseUntil is when the lease ends unless it is extended.
-	LeaseUntil time.Time
-	// Sent is when the message was.
-	Sent time.Time
 	// Failure is set on a reply to a request that failed.
 	Failure *Failure
-	// Key is that of a call which has one. A handler may see it again: at another
-	// attempt, or after the switch has forgotten the reply.
-	Key string
-	// Part is which part of its half of a stream this is, from 1 without a gap. Zero:
-	// it is none. A part with a ReplyTo says that the holder takes parts, and nothing
-	// else.
-	Part uint64
-	// End is set on the last part of a half. Without Body and Headers it is the end
-	// and nothing else.
-	End bool
-	// Stream is set on a request whose caller takes the reply in parts; see Parts.
-	Stream bool
 
-	client *Client
-	epoch  uint64 // of the session that holds the lease
-	lease  uint64
-	parts  *PartSender // of the reply; nil: none was made; guarded by Client.mu
+	batch *batch
+	lease uint64
+	extra *extra // nil for most
+
+	// In milliseconds from batch.received, as on the wire.
+	expiresIn int64 // zero: never
+	leaseFor  int64
+	age       int64
 }
+
+// A batch is what the deliveries of one stream message share.
+type batch struct {
+	client   *Client
+	epoch    uint64 // of the session that holds the leases
+	received time.Time
+}
+
+// An extra is what few deliveries have.
+type extra struct {
+	key    string
+	part   uint64
+	end    bool
+	stream bool
+	sender *PartSender // of parts of the reply; nil: none was made; guarded by Client.mu
+}
+
+// Sent is when the message was, by this machine's clock.
+func (d *Delivery) Sent() time.Time { return d.at(-d.age) }
+
+// Expires is when the message does, by this machine's clock. Zero: never.
+func (d *Delivery) Expires() time.Time {
+	if d.expiresIn == 0 {
+		return time.Time{}
+	}
+	return d.at(d.expiresIn)
+}
+
+// LeaseUntil is when the lease ends unless it is extended.
+func (d *Delivery) LeaseUntil() time.Time { return d.at(d.leaseFor) }
+
+// at is so long after the delivery was received. One that never was has no times.
+func (d *Delivery) at(ms int64) time.Time {
+	if d.batch == nil {
+		return time.Time{}
+	}
+	return d.batch.received.Add(millis(ms))
+}
+
+// Key is that of a call which has one, else empty. A handler may see it again: at
+// another attempt, or after the switch has forgotten the reply.
+func (d *Delivery) Key() string {
+	if d.extra == nil {
+		return ""
+	}
+	return d.extra.key
+}
+
+// Part is which part of its half of a stream this is, from 1 without a gap. Zero:
+// it is none. A part with a ReplyTo says that the holder takes parts, and nothing
+// else.
+func (d *Delivery) Part() uint64 {
+	if d.extra == nil {
+		return 0
+	}
+	return d.extra.part
+}
+
+// End reports whether this is the last part of its half. Without Body and Headers
+// it is the end and nothing else.
+func (d *Delivery) End() bool { return d.extra != nil && d.extra.end }
+
+// Stream reports whether this is a request whose caller takes the reply in parts;
+// see Parts.
+func (d *Delivery) Stream() bool { return d.extra != nil && d.extra.stream }
 
 // Lease is the number of the lease, unique in the life of the switch.
 func (d *Delivery) Lease() uint64 { return d.lease }
 
 // Ack says that the message is done.
 func (d *Delivery) Ack() error {
-	c := d.client
+	c := d.batch.client
 	c.mu.Lock()
 	if err := d.heldLocked(); err != nil {
 		c.mu.Unlock()
@@ -146,7 +198,7 @@ func (d *Delivery) ReplyFailure(f Failure) error {
 // reply appends a quiet reply. It does not wait for room: replies are bounded by
 // the deliveries that the consumers hold.
 func (d *Delivery) reply(m *frames.Reply) error {
-	c := d.client
+	c := d.batch.client
 	c.mu.Lock()
 	err := d.heldLocked()
 	switch {
@@ -171,7 +223,7 @@ func (d *Delivery) reply(m *frames.Reply) error {
 // that the caller is gone, and ErrStreamBroken that parts are missing; the request is
 // acked all the same.
 func (d *Delivery) ReplyWait(ctx context.Context, body []byte, headers map[string]string) error {
-	c := d.client
+	c := d.batch.client
 	c.mu.Lock()
 	limit, parts := c.limits.payload, d.partsLocked()
 	c.mu.Unlock()
@@ -183,10 +235,10 @@ func (d *Delivery) ReplyWait(ctx context.Context, body []byte, headers map[strin
 
 // partsLocked is how many parts of the reply were sent.
 func (d *Delivery) partsLocked() uint64 {
-	if d.parts == nil {
+	if d.extra == nil || d.extra.sender == nil {
 		return 0
 	}
-	return d.parts.number
+	return d.extra.sender.number
 }
 
 // ask does a verb about the lease and waits for the answer.
@@ -196,7 +248,7 @@ func (d *Delivery) ask(ctx context.Context, verb frames.Verb, m proto.Message) e
 }
 
 func (d *Delivery) answer(ctx context.Context, verb frames.Verb, m proto.Message) (proto.Message, error) {
-	c := d.client
+	c := d.batch.client
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -219,10 +271,10 @@ func (d *Delivery) answer(ctx context.Context, verb frames.Verb, m proto.Message
 
 // heldLocked says why nothing can be done with the lease any more, if so.
 func (d *Delivery) heldLocked() error {
-	switch c := d.client; {
+	switch c := d.batch.client; {
 	case c.shut != nil:
 		return c.shut
-	case d.epoch != c.epoch:
+	case d.batch.epoch != c.epoch:
 		return errLeaseLost(d.Queue)
 	}
 	return nil

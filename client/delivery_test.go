@@ -38,8 +38,8 @@ func TestDeliveryHasEverything(t *testing.T) {
 			d.CorrelationID != "id" || d.ReplyTo != "replies" || d.Attempt != 1 || d.Failure != nil || d.Lease() == 0 {
 			t.Errorf("got %+v", d)
 		}
-		if !d.Sent.Equal(sent) || !d.Expires.Equal(sent.Add(time.Hour)) || !d.LeaseUntil.Equal(time.Now().Add(time.Second)) {
-			t.Errorf("sent %v, expires %v, lease until %v", d.Sent, d.Expires, d.LeaseUntil)
+		if !d.Sent().Equal(sent) || !d.Expires().Equal(sent.Add(time.Hour)) || !d.LeaseUntil().Equal(time.Now().Add(time.Second)) {
+			t.Errorf("sent %v, expires %v, lease until %v", d.Sent(), d.Expires(), d.LeaseUntil())
 		}
 		if err := d.Extend(t.Context(), time.Hour); err != nil {
 			t.Error(err)
@@ -48,7 +48,7 @@ func TestDeliveryHasEverything(t *testing.T) {
 		if err := d.Reply([]byte("hello"), nil); err != nil {
 			t.Error(err)
 		}
-		if r := w.subscribe(w.c, "replies", client.ConsumeOptions{}).next(t); string(r.Body) != "hello" || r.CorrelationID != "id" || !r.Expires.IsZero() {
+		if r := w.subscribe(w.c, "replies", client.ConsumeOptions{}).next(t); string(r.Body) != "hello" || r.CorrelationID != "id" || !r.Expires().IsZero() {
 			t.Errorf("reply %+v", r)
 		}
 	})

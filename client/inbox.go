@@ -188,7 +188,7 @@ func (i *Inbox) created(a answer) {
 
 // deliver takes what came on the session loop.
 func (i *Inbox) deliver(d *Delivery) {
-	if d.Part != 0 && i.stream != nil {
+	if d.Part() != 0 && i.stream != nil {
 		i.stream.Part(d)
 		return
 	}

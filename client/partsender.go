@@ -55,17 +55,17 @@ type half struct {
 // is gone, or the caller is. It comes under the rules of SubscriptionHandler, and may
 // be nil.
 func (d *Delivery) Parts(ended func(error)) (*PartSender, error) {
-	c := d.client
+	c := d.batch.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := d.heldLocked(); err != nil {
 		return nil, err
 	}
-	if !d.Stream {
+	if !d.Stream() {
 		return nil, &Error{Code: codes.FailedPrecondition, Reason: "NO_STREAM", Message: "message " + d.MessageID + " was sent without stream; reply to it"}
 	}
-	d.parts = c.partsLocked(half{lease: d.lease}, ended)
-	return d.parts, nil
+	d.extra.sender = c.partsLocked(half{lease: d.lease}, ended)
+	return d.extra.sender, nil
 }
 
 // Parts sends parts to who holds the request with that correlation id. The switch

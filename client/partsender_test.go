@@ -111,8 +111,8 @@ func TestAPartSenderWaitsForItsReceiver(t *testing.T) {
 				t.Errorf("with %d parts taken the switch holds %d bytes", n, inbox.Bytes)
 			}
 			d := <-s.down
-			if d.Part != n+1 || len(d.Body) != 300 || d.Headers["n"] == "" {
-				t.Fatalf("part %d came as number %d: %+v", d.Part, n+1, d)
+			if d.Part() != n+1 || len(d.Body) != 300 || d.Headers["n"] == "" {
+				t.Fatalf("part %d came as number %d: %+v", d.Part(), n+1, d)
 			}
 			if err := d.Ack(); err != nil {
 				t.Fatal(err)
@@ -160,8 +160,8 @@ func TestPartsSurviveReconnects(t *testing.T) {
 		take := func(from chan *client.Delivery, first uint64) {
 			for i := range n {
 				d := <-from
-				if want := fmt.Sprint(i, strings.Repeat(".", i%200)); string(d.Body) != want || d.Part != first+uint64(i) {
-					t.Errorf("part %d is %q, want %q", d.Part, d.Body, want)
+				if want := fmt.Sprint(i, strings.Repeat(".", i%200)); string(d.Body) != want || d.Part() != first+uint64(i) {
+					t.Errorf("part %d is %q, want %q", d.Part(), d.Body, want)
 				}
 				if err := d.Ack(); err != nil {
 					t.Error(err)
@@ -237,7 +237,7 @@ func TestTheEndNeverWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-s.down
-		if d := <-s.down; !d.End || d.Part != 2 {
+		if d := <-s.down; !d.End() || d.Part() != 2 {
 			t.Errorf("the end is %+v", d)
 		}
 		if err := p.Send(t.Context(), client.Part{}); !errors.Is(err, client.ErrNoStream) {
@@ -288,7 +288,7 @@ func TestAPartSenderMindsItsContext(t *testing.T) {
 			t.Error("the lease is gone")
 		}
 		s.must(p, "3") // nothing is left of the part that was not sent
-		if d := <-s.down; string(d.Body) != "3" || d.Part != 2 {
+		if d := <-s.down; string(d.Body) != "3" || d.Part() != 2 {
 			t.Errorf("the next part is %+v", d)
 		}
 	})
@@ -331,7 +331,7 @@ func TestPartsThatCanNotBe(t *testing.T) {
 			t.Errorf("a part with a header of the switch's: %v", err)
 		}
 		s.must(p, "but this one can")
-		if d := <-s.down; d.Part != 1 {
+		if d := <-s.down; d.Part() != 1 {
 			t.Errorf("it came as %+v", d)
 		}
 		w.create("plain")

@@ -24,7 +24,7 @@ type receiver struct {
 	touched   []*Inbox                 // got something in this stream message
 	answered  []answered               // to be told at its end
 	taken     []func(error)            // the same; memory of the outbox's
-	now       time.Time                // of this stream message; zero until somebody asks
+	batch     *batch                   // of this stream message; nil before its first delivery
 	delivery  frames.Delivery
 }
 
@@ -43,7 +43,7 @@ func (l *loop) receive() error {
 		}
 		c.receiving.Store(true)
 		before := l.loggedIn
-		l.now = time.Time{}
+		l.batch = nil
 		p, err := frames.ReadResponse(l.in.Bytes(), l.on)
 		l.in.Free()
 		if !before {
@@ -218,25 +218,19 @@ const (
 
 // newDelivery copies m.
 func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, error) {
-	if l.now.IsZero() {
-		l.now = time.Now()
+	if l.batch == nil {
+		l.batch = &batch{client: l.c, epoch: l.c.epoch, received: time.Now()} // only the loop changes the epoch
 	}
 	d := &Delivery{
-		Attempt:    int(m.Attempt),
-		LeaseUntil: l.now.Add(millis(m.LeaseMS)),
-		Sent:       l.now.Add(-millis(m.AgeMS)),
-		Part:       m.Part,
-		End:        m.End,
-		Stream:     m.Stream,
-		client:     l.c,
-		epoch:      l.c.epoch, // only the loop changes it
-		lease:      m.Lease,
+		Attempt:   int(m.Attempt),
+		batch:     l.batch,
+		lease:     m.Lease,
+		expiresIn: m.TimeoutMS,
+		leaseFor:  m.LeaseMS,
+		age:       m.AgeMS,
 	}
-	if m.Key != "" {
-		d.Key = strings.Clone(m.Key)
-	}
-	if m.TimeoutMS != 0 {
-		d.Expires = l.now.Add(millis(m.TimeoutMS))
+	if m.Key != "" || m.Part != 0 || m.Stream {
+		d.extra = &extra{key: strings.Clone(m.Key), part: m.Part, end: m.End, stream: m.Stream}
 	}
 	// All in one piece of memory: the body is behind the texts, which no program
 	// can reach through it.

@@ -50,10 +50,10 @@ func newJob(s *service, d *client.Delivery) *job {
 		service:  s,
 		delivery: d,
 		request:  request(d),
-		context:  lazyContext{parent: s.base, deadline: d.Expires},
+		context:  lazyContext{parent: s.base, deadline: d.Expires()},
 	}
 	j.context.request = &j.request
-	if d.Stream {
+	if d.Stream() {
 		j.request.stream = newStreamJob(j)
 	}
 	return j

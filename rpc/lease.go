@@ -18,7 +18,7 @@ const shortestLease = 100 * time.Millisecond
 func (s *service) learnLease(d *client.Delivery) {
 	lease := s.config.lease
 	if lease == 0 {
-		lease = time.Until(d.LeaseUntil)
+		lease = time.Until(d.LeaseUntil())
 	}
 	s.lease.Store(int64(max(lease, shortestLease)))
 	s.extender.Do(func() {

@@ -97,8 +97,8 @@ func request(d *client.Delivery) Request {
 		CorrelationID: d.CorrelationID,
 		MessageID:     d.MessageID,
 		Attempt:       d.Attempt,
-		Sent:          d.Sent,
+		Sent:          d.Sent(),
 		ReplyWanted:   d.ReplyTo != "",
-		Key:           d.Key,
+		Key:           d.Key(),
 	}
 }

@@ -118,16 +118,22 @@ type inflow struct {
 func (f *inflow) put(d *client.Delivery) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.last++; d.Part != f.last {
+	if !f.followsLocked(d.Part()) {
 		return false
 	}
-	if len(d.Body) > 0 || len(d.Headers) > 0 || !d.End && d.ReplyTo == "" {
+	if len(d.Body) > 0 || len(d.Headers) > 0 || !d.End() && d.ReplyTo == "" {
 		f.parts = append(f.parts, d)
 		f.wake()
 	} else {
 		_ = d.Ack() // it only says something
 	}
 	return true
+}
+
+// followsLocked reports whether a part is the next one.
+func (f *inflow) followsLocked(number uint64) bool {
+	f.last++
+	return number == f.last
 }
 
 // finish says what is received after the parts.

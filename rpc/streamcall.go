@@ -131,7 +131,7 @@ func (c *Caller) keep(s *streamCall) bool {
 func (s *streamCall) part(d *client.Delivery) {
 	if !s.stream.in.put(d) {
 		s.finish(nil, &Error{Origin: OriginTransport, Queue: s.stream.queue, code: codes.Aborted,
-			cause: fmt.Errorf("%w: part %d came, and one before it did not", client.ErrStreamBroken, d.Part)}, true)
+			cause: fmt.Errorf("%w: part %d came, and one before it did not", client.ErrStreamBroken, d.Part())}, true)
 		return
 	}
 	s.mu.Lock()

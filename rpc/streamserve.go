@@ -148,7 +148,7 @@ func (s *streamJob) part(d *client.Delivery) {
 		s.job.context.end(client.ErrStreamBroken)
 		return
 	}
-	if d.End {
+	if d.End() {
 		s.stream.in.finish(io.EOF)
 	}
 }

@@ -13,8 +13,8 @@ import (
 // that still runs: it may learn of it before anybody else does.
 func TestASendThatFailsWithTheLeaseEndsTheHandler(t *testing.T) {
 	for _, why := range []error{client.ErrSessionLost, client.ErrLeaseGone} {
-		j := newJob(&service{base: t.Context()}, &client.Delivery{Stream: true})
-		err := j.request.stream.failed(fmt.Errorf("sending: %w", why))
+		j := newJob(&service{base: t.Context()}, &client.Delivery{})
+		err := newStreamJob(j).failed(fmt.Errorf("sending: %w", why))
 		if cause := context.Cause(&j.context); !errors.Is(cause, why) || !errors.Is(err, why) || !errors.Is(err, context.Canceled) || !j.lost.Load() {
 			t.Errorf("Send answers %v, the context ended with %v, lost: %v", err, cause, j.lost.Load())
 		}

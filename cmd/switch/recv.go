@@ -169,7 +169,7 @@ type received struct {
 
 func newReceived(d *client.Delivery) received {
 	return received{
-		Queue: d.Queue, MessageID: d.MessageID, Attempt: d.Attempt, Sent: d.Sent, Headers: d.Headers,
+		Queue: d.Queue, MessageID: d.MessageID, Attempt: d.Attempt, Sent: d.Sent(), Headers: d.Headers,
 		CorrelationID: d.CorrelationID, ReplyTo: d.ReplyTo, payload: newPayload(d.Body),
 	}
 }
