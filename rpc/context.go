@@ -2,7 +2,7 @@ package rpc
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,12 +16,18 @@ type lazyContext struct {
 	deadline time.Time // zero: none
 	request  *Request  // that the handler answers; nil for a call's
 
-	mu    sync.Mutex
-	inner context.Context // the real one; nil before the first look
-	stop  func(cause error)
-	over  bool // it has ended, whether anybody looked or not
-	cause error
+	// The real one: nil before the first look, endedUnseen if it ended before that.
+	real atomic.Pointer[realContext]
 }
+
+// A realContext is what a lazyContext is to whoever looks at it.
+type realContext struct {
+	context.Context
+	stop func(cause error)
+}
+
+// endedUnseen is in place of a real context that nobody has asked for.
+var endedUnseen = new(realContext)
 
 // Deadline implements [context.Context]. The caller's deadline is the only one: Serve's
 // own context ends handlers by way of the drain.
@@ -34,10 +40,7 @@ func (c *lazyContext) Done() <-chan struct{} { return c.look().Done() }
 
 // Err implements [context.Context]. As long as nothing has ended, it is no look.
 func (c *lazyContext) Err() error {
-	c.mu.Lock()
-	runs := c.inner == nil && !c.over && c.parent.Err() == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline))
-	c.mu.Unlock()
-	if runs {
+	if c.real.Load() == nil && c.parent.Err() == nil && (c.deadline.IsZero() || time.Now().Before(c.deadline)) {
 		return nil
 	}
 	return c.look().Err()
@@ -55,38 +58,43 @@ func (c *lazyContext) Value(key any) any {
 	return c.look().Value(key)
 }
 
-// look answers the real context.
-func (c *lazyContext) look() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inner != nil {
-		return c.inner
-	}
-	ctx, cancel := context.WithCancelCause(c.parent)
-	c.inner, c.stop = ctx, cancel
-	if !c.deadline.IsZero() {
-		timed, stopTimer := context.WithDeadline(ctx, c.deadline)
-		c.inner, c.stop = timed, func(cause error) {
-			cancel(cause)
-			stopTimer()
+// look answers the real context, and makes it when there is none yet.
+func (c *lazyContext) look() *realContext {
+	for {
+		was := c.real.Load()
+		if was != nil && was != endedUnseen {
+			return was
 		}
+		r := c.materialize()
+		if was == endedUnseen {
+			r.stop(nil)
+		}
+		if c.real.CompareAndSwap(was, r) {
+			return r
+		}
+		r.stop(nil) // somebody was quicker
 	}
-	if c.over {
-		c.stop(c.cause)
+}
+
+func (c *lazyContext) materialize() *realContext {
+	ctx, cancel := context.WithCancelCause(c.parent)
+	if c.deadline.IsZero() {
+		return &realContext{ctx, cancel}
 	}
-	return c.inner
+	timed, stopTimer := context.WithDeadline(ctx, c.deadline)
+	return &realContext{timed, func(cause error) {
+		cancel(cause)
+		stopTimer()
+	}}
 }
 
 // end ends the context, for good and with the first cause; nil means
 // context.Canceled.
 func (c *lazyContext) end(cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
+	if cause == nil && c.real.CompareAndSwap(nil, endedUnseen) {
 		return
 	}
-	c.over, c.cause = true, cause
-	if c.inner != nil {
-		c.stop(cause)
+	if c.real.Load() != endedUnseen {
+		c.look().stop(cause)
 	}
 }

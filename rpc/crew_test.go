@@ -187,7 +187,7 @@ func TestHandlerContext(t *testing.T) {
 			if d, ok := c.Deadline(); ok != (name == "deadline") || !d.Equal(c.deadline) {
 				t.Errorf("%s: deadline %v, %v", name, d, ok)
 			}
-			if c.inner != nil {
+			if c.real.Load() != nil {
 				t.Errorf("%s: the real context exists before anybody looks", name)
 			}
 			child, stop := context.WithCancel(c)

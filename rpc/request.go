@@ -30,17 +30,25 @@ type Request struct {
 	MessageID string
 	// Attempt counts the deliveries of this request, from 1.
 	Attempt int
-	// Sent is when the request was sent, by this machine's clock: what has passed
-	// until the handler began was spent in the queue.
-	Sent time.Time
 	// Key is the idempotency key that the caller gave it; see [WithKey]. Empty: none.
 	Key string
 	// ReplyWanted is false when the message was sent without a reply-to: then the
 	// body that the handler returns goes nowhere.
 	ReplyWanted bool
 
+	delivery     *client.Delivery  // nil: it did not come from Serve
 	stream       *streamJob        // nil: the caller takes one reply
 	replyHeaders map[string]string // of the reply; nil: none
+}
+
+// Sent is when the request was sent, by this machine's clock: what has passed
+// until the handler began was spent in the queue. It is zero for a request that
+// [Serve] did not make.
+func (r *Request) Sent() time.Time {
+	if r.delivery == nil {
+		return time.Time{}
+	}
+	return r.delivery.Sent()
 }
 
 // A Response is a reply.
@@ -97,8 +105,8 @@ func request(d *client.Delivery) Request {
 		CorrelationID: d.CorrelationID,
 		MessageID:     d.MessageID,
 		Attempt:       d.Attempt,
-		Sent:          d.Sent(),
 		ReplyWanted:   d.ReplyTo != "",
 		Key:           d.Key(),
+		delivery:      d,
 	}
 }

@@ -47,10 +47,11 @@ func Serving(config Config) rpc.ServeInterceptor {
 
 // waited makes the span of the time before the handler began.
 func waited(ctx context.Context, tracer trace.Tracer, req *rpc.Request, began time.Time) {
-	if req.Sent.IsZero() || req.Sent.After(began) {
+	sent := req.Sent()
+	if sent.IsZero() || sent.After(began) {
 		return
 	}
-	_, span := tracer.Start(ctx, "wait "+req.Queue, trace.WithTimestamp(req.Sent), about(req, "wait"))
+	_, span := tracer.Start(ctx, "wait "+req.Queue, trace.WithTimestamp(sent), about(req, "wait"))
 	span.End(trace.WithTimestamp(began))
 }
 
