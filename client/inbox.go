@@ -92,9 +92,9 @@ func (i *Inbox) Request(ctx context.Context, queue string, m Message, p Pending)
 	case p == nil:
 		return invalid("nobody waits for the reply to request %q; use Send", m.CorrelationID)
 	}
-	k := c.sendCall() // for its memory
-	defer c.recycleUnused(k)
-	if err := c.fill(ctx, &k.send, queue, &m); err != nil {
+	var room [fewHeaders]frames.Header
+	send, err := c.frame(ctx, queue, &m, room[:0])
+	if err != nil {
 		return err
 	}
 	if err := i.enter(ctx); err != nil {
@@ -104,11 +104,11 @@ func (i *Inbox) Request(ctx context.Context, queue string, m Message, p Pending)
 		c.mu.Unlock()
 		return invalid("a request with correlation id %q waits already; use another", m.CorrelationID)
 	}
-	k.send.ReplyTo = i.queue
+	send.ReplyTo = i.queue
 	if m.Sequence == 0 {
-		k.send.Sequence = c.out.nextSequence()
+		send.Sequence = c.out.nextSequence()
 	}
-	c.out.addSend(&k.send, true, slot{inbox: i, id: m.CorrelationID, sequence: c.ownSequence(&k.send)})
+	c.out.addSend(&send, true, slot{inbox: i, id: m.CorrelationID, sequence: ownSequence(&send)})
 	i.waiting[m.CorrelationID] = request{c.out.tag, p}
 	c.exit()
 	return nil

@@ -15,6 +15,9 @@ const (
 	maxHeaderBytes = 16 << 10
 	// headerPrefix begins the headers that only the switch sets.
 	headerPrefix = "switch-"
+	// fewHeaders is how many headers a message has at most whose frame is made on
+	// the stack.
+	fewHeaders = 8
 	// surelyFits is a body that fits into the first stream message to a switch
 	// whose largest payload is not known yet.
 	surelyFits = 128 << 10
@@ -94,7 +97,8 @@ func receipt(m *frames.Sent) Receipt {
 // When ctx ends first, the message may or may not be in the queue.
 func (c *Client) Send(ctx context.Context, queue string, m Message) (Receipt, error) {
 	k := c.sendCall()
-	if err := c.fill(ctx, &k.send, queue, &m); err != nil {
+	var err error
+	if k.send, err = c.frame(ctx, queue, &m, k.send.Headers[:0]); err != nil {
 		return Receipt{}, err
 	}
 	if err := c.enter(ctx); err != nil {
@@ -103,7 +107,7 @@ func (c *Client) Send(ctx context.Context, queue string, m Message) (Receipt, er
 	if len(m.Producer) == 0 {
 		k.send.Sequence = c.out.nextSequence()
 	}
-	c.out.addSend(&k.send, false, slot{call: k, sequence: c.ownSequence(&k.send)})
+	c.out.addSend(&k.send, false, slot{call: k, sequence: ownSequence(&k.send)})
 	c.exit()
 	a := c.await(ctx, k)
 	c.recycle(k)
@@ -124,30 +128,24 @@ func (c *Client) SendAsync(ctx context.Context, queue string, m Message, told fu
 	if told == nil {
 		return invalid("nobody is told what becomes of a message to queue %q", queue)
 	}
-	k := c.sendCall() // for its memory
-	defer c.recycleUnused(k)
-	if err := c.fill(ctx, &k.send, queue, &m); err != nil {
+	var room [fewHeaders]frames.Header
+	send, err := c.frame(ctx, queue, &m, room[:0])
+	if err != nil {
 		return err
 	}
 	if err := c.enter(ctx); err != nil {
 		return err
 	}
 	if len(m.Producer) == 0 {
-		k.send.Sequence = c.out.nextSequence()
+		send.Sequence = c.out.nextSequence()
 	}
-	c.out.addSend(&k.send, true, slot{told: told, sequence: c.ownSequence(&k.send)})
+	c.out.addSend(&send, true, slot{told: told, sequence: ownSequence(&send)})
 	c.leave()
 	return nil
 }
 
-// recycleUnused is recycle for a call that was never sent.
-func (c *Client) recycleUnused(k *call) {
-	k.send = frames.Send{Headers: k.send.Headers[:0]}
-	c.sends.Put(k)
-}
-
 // ownSequence is the sequence if it is the client's own, not the program's.
-func (c *Client) ownSequence(m *frames.Send) uint64 {
+func ownSequence(m *frames.Send) uint64 {
 	if len(m.Producer) == 0 {
 		return m.Sequence
 	}
@@ -166,9 +164,42 @@ func (c *Client) recycle(k *call) {
 	}
 }
 
-// fill translates m, and refuses what would harm more than itself: what is not
-// UTF-8 or too large spoils the whole stream.
-func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Message) error {
+// frame translates m, with its headers appended to headers.
+func (c *Client) frame(ctx context.Context, queue string, m *Message, headers []frames.Header) (frames.Send, error) {
+	if err := c.check(ctx, queue, m); err != nil {
+		return frames.Send{}, err
+	}
+	create, err := m.Create.encode()
+	if err != nil {
+		return frames.Send{}, invalid("options of queue %q: %v", queue, err)
+	}
+	headers, err = fillHeaders(headers, m.Headers)
+	if err != nil {
+		return frames.Send{}, err
+	}
+	return frames.Send{
+		Queue:           queue,
+		Body:            m.Body,
+		Headers:         headers,
+		CorrelationID:   m.CorrelationID,
+		ReplyTo:         m.ReplyTo,
+		TimeoutMS:       toMillis(m.Timeout),
+		Producer:        m.Producer,
+		Sequence:        m.Sequence,
+		Create:          create,
+		RequireConsumer: m.RequireConsumer,
+		MaxAttempts:     uint32(m.MaxAttempts),
+		Key:             m.Key,
+		KeyTTLMS:        toMillis(m.KeyTTL),
+		Parent:          m.Parent,
+		StartMS:         toMillis(m.StartWithin),
+		Stream:          m.Stream,
+	}, nil
+}
+
+// check refuses what would harm more than itself: what is not UTF-8 or too large
+// spoils the whole stream.
+func (c *Client) check(ctx context.Context, queue string, m *Message) error {
 	if err := c.checkPayload(ctx, len(m.Body)); err != nil {
 		return err
 	}
@@ -189,32 +220,6 @@ func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Mess
 		return invalid("timeout is %v: the message has expired", m.Timeout)
 	case !utf8.ValidString(m.Key):
 		return invalid("key %q is not UTF-8", m.Key)
-	}
-	create, err := m.Create.encode()
-	if err != nil {
-		return invalid("options of queue %q: %v", queue, err)
-	}
-	headers, err := fillHeaders(f.Headers[:0], m.Headers)
-	if err != nil {
-		return err
-	}
-	*f = frames.Send{
-		Queue:           queue,
-		Body:            m.Body,
-		Headers:         headers,
-		CorrelationID:   m.CorrelationID,
-		ReplyTo:         m.ReplyTo,
-		TimeoutMS:       toMillis(m.Timeout),
-		Producer:        m.Producer,
-		Sequence:        m.Sequence,
-		Create:          create,
-		RequireConsumer: m.RequireConsumer,
-		MaxAttempts:     uint32(m.MaxAttempts),
-		Key:             m.Key,
-		KeyTTLMS:        toMillis(m.KeyTTL),
-		Parent:          m.Parent,
-		StartMS:         toMillis(m.StartWithin),
-		Stream:          m.Stream,
 	}
 	return nil
 }
@@ -251,7 +256,10 @@ func tooLarge(n, limit int) error {
 }
 
 func fillHeaders(into []frames.Header, headers map[string]string) ([]frames.Header, error) {
-	if len(headers) > maxHeaders {
+	switch {
+	case len(headers) == 0:
+		return into, nil
+	case len(headers) > maxHeaders:
 		return nil, invalid("%d headers: at most %d", len(headers), maxHeaders)
 	}
 	size := 0

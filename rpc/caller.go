@@ -65,7 +65,9 @@ func (c *Caller) Call(ctx context.Context, queue string, body []byte, opts ...Ca
 		}
 		return res.Body, nil
 	}
-	reply, err := c.roundTrip(ctx, queue, message(Request{Body: body}, opts))
+	m := client.Message{Body: body}
+	apply(&m, opts)
+	reply, err := c.roundTrip(ctx, queue, &m)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,8 @@ func (c *Caller) Do(ctx context.Context, req Request, opts ...CallOption) (*Resp
 
 // do is Do behind the interceptors.
 func (c *Caller) do(ctx context.Context, req Request, opts ...CallOption) (*Response, error) {
-	reply, err := c.roundTrip(ctx, req.Queue, message(req, opts))
+	m := message(&req, opts)
+	reply, err := c.roundTrip(ctx, req.Queue, &m)
 	if err != nil {
 		return nil, err
 	}
@@ -125,75 +128,97 @@ func (c *Caller) close() error {
 }
 
 // roundTrip sends m and waits for its reply or for the end of ctx.
-func (c *Caller) roundTrip(ctx context.Context, queue string, m client.Message) (*client.Delivery, error) {
+func (c *Caller) roundTrip(ctx context.Context, queue string, m *client.Message) (*client.Delivery, error) {
 	if m.Key != "" {
-		return c.persist(ctx, queue, m)
+		return c.persist(ctx, queue, *m)
 	}
 	return c.once(ctx, queue, m, "")
 }
 
 // once is a round trip that ends when its session is lost. With the id of a call
-// to join, nothing is sent.
-func (c *Caller) once(ctx context.Context, queue string, m client.Message, join string) (*client.Delivery, error) {
+// to join, nothing is sent. It changes m.
+func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join string) (*client.Delivery, error) {
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, queue)
 	}
-	belong(ctx, &m)
+	belong(ctx, m)
 	after := m.Timeout // zero: no Timeout
-	left := after      // zero: no deadline
-	if deadline, ok := ctx.Deadline(); ok {
-		left = max(time.Until(deadline), 1) // it may be over already, a moment before ctx is
-		if after > 0 {
-			left = min(left, after)
-		}
-	}
+	left := timeLeft(ctx, after)
 	if left > 0 {
 		m.Timeout = travelling(left)
-	}
-	sending := ctx
-	var due time.Time
-	if after > 0 {
-		due = time.Now().Add(after)
-		lazy := &lazyContext{parent: ctx, deadline: due}
-		defer lazy.end(nil)
-		sending = lazy
 	}
 	inbox, err := c.open()
 	if err != nil {
 		return nil, fromClient(queue, err)
 	}
+	m.CorrelationID = c.nextID()
 	w := c.waiter()
-	defer c.waiters.Put(w)
-	m.CorrelationID = strconv.FormatUint(c.last.Add(1), 36)
-	if join == "" {
-		err = inbox.Request(sending, queue, m, w)
-	} else {
-		err = inbox.Join(sending, join, m.CorrelationID, w)
+	sending := ctx
+	var timed *lazyContext
+	if after > 0 {
+		timed = &lazyContext{parent: ctx, deadline: time.Now().Add(after)}
+		sending = timed
+	}
+	if err = begin(sending, inbox, queue, m, join, w); err != nil {
+		err = notBegun(sending, queue, left, err)
+	}
+	if timed != nil {
+		timed.end(nil)
 	}
 	if err != nil {
-		if sending.Err() != nil && errors.Is(err, sending.Err()) {
-			return nil, endedConnecting(sending, queue, left)
-		}
-		return nil, fromClient(queue, err)
+		c.waiters.Put(w)
+		return nil, err
 	}
-	if after > 0 {
-		c.alarms.set(w, inbox, m.CorrelationID, due, after)
-		defer c.alarms.unset(w)
+	if timed != nil {
+		c.alarms.set(w, inbox, m.CorrelationID, timed.deadline, after)
 	}
-
-	var o outcome
-	select {
-	case o = <-w.done:
-	case <-ctx.Done():
-		if inbox.Cancel(m.CorrelationID) {
-			return nil, endedWaiting(ctx, queue, left)
-		}
-		o = <-w.done // the reply was quicker
+	o, answered := w.await(ctx, inbox, m.CorrelationID)
+	if timed != nil {
+		c.alarms.unset(w)
 	}
-	if o.timedOut {
+	c.waiters.Put(w)
+	switch {
+	case !answered:
+		return nil, endedWaiting(ctx, queue, left)
+	case o.timedOut:
 		return nil, errTimedOut(queue, after)
 	}
 	return o.answer(ctx, queue)
+}
+
+// timeLeft is how long a call may take, of its Timeout and ctx's deadline the
+// earlier one. Zero: as long as it likes.
+func timeLeft(ctx context.Context, after time.Duration) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return after
+	}
+	left := max(time.Until(deadline), 1) // it may be over already, a moment before ctx is
+	if after > 0 {
+		left = min(left, after)
+	}
+	return left
+}
+
+// begin sends m, or joins a call, and has w told of the reply.
+func begin(ctx context.Context, inbox *client.Inbox, queue string, m *client.Message, join string, w *waiter) error {
+	if join != "" {
+		return inbox.Join(ctx, join, m.CorrelationID, w)
+	}
+	return inbox.Request(ctx, queue, *m, w)
+}
+
+// notBegun is for a call that begin has refused, in its context.
+func notBegun(ctx context.Context, queue string, left time.Duration, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return endedConnecting(ctx, queue, left)
+	}
+	return fromClient(queue, err)
+}
+
+// nextID is a correlation id that no other call of this caller has.
+func (c *Caller) nextID() string {
+	return strconv.FormatUint(c.last.Add(1), 32) // a power of two: digits without division
 }
 
 // travelling is what a request carries of the time that is left: whole

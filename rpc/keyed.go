@@ -14,16 +14,16 @@ import (
 // persist is a round trip that goes on when the session is lost with the request
 // or the reply: sent under the same key again, it joins what there is.
 func (c *Caller) persist(ctx context.Context, queue string, m client.Message) (*client.Delivery, error) {
-	return again(ctx, queue, &m, func() (*client.Delivery, error) { return c.once(ctx, queue, m, "") })
+	return again(ctx, queue, &m, func(try client.Message) (*client.Delivery, error) { return c.once(ctx, queue, &try, "") })
 }
 
 // again repeats try, which is safe to repeat, while the session is lost. A Timeout
 // of m is for all tries together.
-func again(ctx context.Context, queue string, m *client.Message, try func() (*client.Delivery, error)) (*client.Delivery, error) {
+func again(ctx context.Context, queue string, m *client.Message, try func(client.Message) (*client.Delivery, error)) (*client.Delivery, error) {
 	after := m.Timeout
 	due := time.Now().Add(after)
 	for {
-		reply, err := try()
+		reply, err := try(*m)
 		if e := (*Error)(nil); ctx.Err() != nil || !errors.As(err, &e) || e.Origin != OriginTransport || !errors.Is(err, client.ErrSessionLost) {
 			return reply, err
 		}
@@ -43,7 +43,7 @@ func again(ctx context.Context, queue string, m *client.Message, try func() (*cl
 // Of the context's deadline nothing travels with the request: it is for sending
 // it. [Timeout] is how long it is worth serving. Interceptors do not see it.
 func (c *Caller) Detach(ctx context.Context, req Request, opts ...CallOption) (id string, err error) {
-	m := message(req, opts)
+	m := message(&req, opts)
 	if m.Key == "" {
 		m.Key = rand.Text()
 	}
@@ -66,10 +66,9 @@ func (c *Caller) Join(ctx context.Context, id string, opts ...CallOption) (*Resp
 	if id == "" {
 		return nil, &Error{Origin: OriginLocal, code: codes.InvalidArgument, cause: errors.New("the call to join has no id")}
 	}
-	m := message(Request{}, opts)
-	reply, err := again(ctx, "", &m, func() (*client.Delivery, error) {
-		return c.once(ctx, "", m, id)
-	})
+	var m client.Message
+	apply(&m, opts)
+	reply, err := again(ctx, "", &m, func(try client.Message) (*client.Delivery, error) { return c.once(ctx, "", &try, id) })
 	if err != nil {
 		return nil, err
 	}

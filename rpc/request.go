@@ -74,18 +74,23 @@ type Response struct {
 type Handler func(ctx context.Context, req *Request) ([]byte, error)
 
 // message is what travels for a request.
-func message(req Request, opts []CallOption) client.Message {
+func message(req *Request, opts []CallOption) client.Message {
 	m := client.Message{Body: req.Body, Headers: req.Headers}
+	apply(&m, opts)
+	return m
+}
+
+// apply has the options change m.
+func apply(m *client.Message, opts []CallOption) {
 	if len(opts) == 1 {
 		if after, is := opts[0].(timeout); is {
 			m.Timeout = max(time.Duration(after), 1)
-			return m
+			return
 		}
 	}
 	if len(opts) > 0 {
-		return optioned(m, opts)
+		*m = optioned(*m, opts)
 	}
-	return m
 }
 
 // optioned stands alone so that only a message with options moves to the heap.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"sync"
 	"time"
 
@@ -57,13 +56,10 @@ func (c *Caller) beginStream(ctx context.Context, req Request, opts ...CallOptio
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx, req.Queue)
 	}
-	m := message(req, opts)
+	m := message(&req, opts)
 	m.Stream = true
 	belong(ctx, &m)
-	left := m.Timeout
-	if deadline, ok := ctx.Deadline(); ok && (left == 0 || time.Until(deadline) < left) {
-		left = max(time.Until(deadline), 1) // it may be over already, a moment before ctx is
-	}
+	left := timeLeft(ctx, m.Timeout)
 	call := &streamCall{caller: c, left: left, taken: make(chan struct{}), ended: make(chan struct{})}
 	if left > 0 {
 		m.Timeout = travelling(left)
@@ -99,14 +95,10 @@ func (s *streamCall) begin(ctx context.Context, m client.Message, opts []CallOpt
 		_ = s.inbox.Close()
 		return fromClient(queue, client.ErrClosed)
 	}
-	s.id = strconv.FormatUint(c.last.Add(1), 36)
+	s.id = c.nextID()
 	m.CorrelationID = s.id
 	if err := s.inbox.Request(ctx, queue, m, s); err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			err = endedConnecting(ctx, queue, s.left)
-		} else {
-			err = fromClient(queue, err)
-		}
+		err = notBegun(ctx, queue, s.left, err)
 		s.finish(nil, err, true)
 		return err
 	}

@@ -95,7 +95,7 @@ func (a *alarms) ring(l *line) {
 		inbox := w.inbox
 		w.leaveLine()
 		if inbox.Cancel(w.id) {
-			w.done <- outcome{timedOut: true} // it has room: nobody else tells it now
+			w.tell(outcome{timedOut: true}) // it has room: nobody else tells it now
 		}
 	}
 	if l.first == nil {
