@@ -55,6 +55,11 @@ allocs: ## Fail if a hot path allocates more than tools/allocs/limits.txt allows
 	cd tools && go build -o $(BIN)/allocs ./allocs
 	allocs tools/allocs/limits.txt
 
+.PHONY: instructions
+instructions: ## Count the instructions of the hot paths beside an earlier revision's (BASE=revision)
+	cd tools && go build -o $(BIN)/instructions ./instructions
+	instructions $(if $(BASE),$(BASE),HEAD)
+
 .PHONY: fuzz
 fuzz: ## Fuzz each Fuzz* target in the tree for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)
