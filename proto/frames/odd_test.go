@@ -60,6 +60,7 @@ func oddMessages() []odd {
 	return []odd{
 		{"nothing", false, nil},
 		{"unknown fields of every wire type", false, everyKind(100)},
+		{"fixed fields that are no varint", false, slices.Concat([]byte{13<<3 | 5}, bytes.Repeat([]byte{0xff}, 4), []byte{13<<3 | 1}, bytes.Repeat([]byte{0xff}, 8))},
 		{"the highest field number", false, everyKind(protowire.MaxValidNumber)},
 		{"a field number that is too high", true, protowire.AppendVarint(nil, uint64(protowire.MaxValidNumber+1)<<3)},
 		{"a field number beyond 32 bits", true, append(protowire.AppendVarint(nil, 1<<35|1<<3), 0)},

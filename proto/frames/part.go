@@ -15,31 +15,41 @@ type Part struct {
 // Unmarshal reads an encoded PartRequest into m. Headers keeps its memory.
 func (m *Part) Unmarshal(b []byte) error {
 	*m = Part{Headers: m.Headers[:0]}
-	c := cursor{rest: b}
-	for c.next() {
-		switch c.number {
-		case 1:
-			c.text(new(string)) // the session
-		case 2:
-			number(&c, &m.Lease)
-		case 3:
-			c.raw(&m.Body)
-		case 4:
-			c.header(&m.Headers)
-		case 5:
-			c.text(&m.ReplyTo)
-		case 6:
-			c.text(&m.CorrelationID)
-		case 7:
-			number(&c, &m.Part)
-		case 8:
-			c.flag(&m.End)
-		case 9:
-			c.flag(&m.Ask)
+	ok := true
+	for at := 0; ok && at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			ok = false
+		case 1<<3 | sized:
+			_, ok = text(b[n:end]) // the session
+		case 2<<3 | varint:
+			m.Lease = n
+		case 3<<3 | sized:
+			m.Body = b[n:end:end]
+		case 4<<3 | sized:
+			m.Headers, ok = header(m.Headers, b[n:end:end])
+		case 5<<3 | sized:
+			m.ReplyTo, ok = text(b[n:end])
+		case 6<<3 | sized:
+			m.CorrelationID, ok = text(b[n:end])
+		case 7<<3 | varint:
+			m.Part = n
+		case 8<<3 | varint:
+			m.End = n != 0
+		case 9<<3 | varint:
+			m.Ask = n != 0
+		}
+		at = end
+	}
+	if !ok {
+		return ErrMalformed
 	}
 	m.Headers = unique(m.Headers)
-	return c.err
+	return nil
 }
 
 func (m *Part) size() int {

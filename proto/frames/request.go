@@ -38,21 +38,27 @@ type ClientFrame struct {
 
 func (f *ClientFrame) unmarshal(b []byte) error {
 	*f = ClientFrame{}
-	c := cursor{rest: b}
-	for c.next() {
-		switch {
-		case c.number == 1:
-			number(&c, &f.Tag)
-		case c.number == 2:
-			c.flag(&f.Quiet)
-		case c.number >= VerbLogin && c.number <= VerbJoin && c.kind == protowire.BytesType:
-			if f.Verb != c.number {
-				f.Verb, f.Raw = c.number, nil
-			}
-			c.message(&f.Raw)
+	for at := 0; at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch verb := Verb(tag >> 3); {
+		case tag == malformed:
+			return ErrMalformed
+		case tag == 1<<3|varint:
+			f.Tag = n
+		case tag == 2<<3|varint:
+			f.Quiet = n != 0
+		case tag&7 == sized && verb >= VerbLogin && verb <= VerbJoin:
+			if f.Verb != verb {
+				f.Verb, f.Raw = verb, nil
+			}
+			f.Raw = merged(f.Raw, b[n:end:end])
+		}
+		at = end
 	}
-	return c.err
+	return nil
 }
 
 // clientFrames are used again: a frame escapes into ReadRequest's function.
@@ -64,19 +70,25 @@ var clientFrames = sync.Pool{New: func() any { return new(ClientFrame) }}
 func ReadRequest(b []byte, on func(*ClientFrame) error) (answersReceived uint64, err error) {
 	frame := clientFrames.Get().(*ClientFrame)
 	defer clientFrames.Put(frame)
-	c := cursor{rest: b}
-	for c.next() {
-		switch {
-		case c.number == 1 && c.kind == protowire.BytesType:
-			if c.err = frame.unmarshal(c.bytes); c.err == nil {
-				c.err = on(frame)
-			}
-		case c.number == 2:
-			number(&c, &answersReceived)
+	for at := 0; at < len(b) && err == nil; {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			err = ErrMalformed
+		case 1<<3 | sized:
+			if err = frame.unmarshal(b[n:end:end]); err == nil {
+				err = on(frame)
+			}
+		case 2<<3 | varint:
+			answersReceived = n
+		}
+		at = end
 	}
 	*frame = ClientFrame{} // it lets go of b
-	return answersReceived, c.err
+	return answersReceived, err
 }
 
 // AppendAnswersReceived ends an encoded AttachRequest.
@@ -131,47 +143,57 @@ type Send struct {
 // Unmarshal reads an encoded SendRequest into m. Headers keeps its memory.
 func (m *Send) Unmarshal(b []byte) error {
 	*m = Send{Headers: m.Headers[:0]}
-	c := cursor{rest: b}
-	for c.next() {
-		switch c.number {
-		case 1:
-			c.text(new(string)) // the session
-		case 2:
-			c.text(&m.Queue)
-		case 3:
-			c.raw(&m.Body)
-		case 4:
-			c.header(&m.Headers)
-		case 5:
-			c.text(&m.CorrelationID)
-		case 6:
-			c.text(&m.ReplyTo)
-		case 7:
-			number(&c, &m.TimeoutMS)
-		case 8:
-			c.raw(&m.Producer)
-		case 9:
-			number(&c, &m.Sequence)
-		case 10:
-			c.message(&m.Create)
-		case 11:
-			c.flag(&m.RequireConsumer)
-		case 12:
-			number(&c, &m.MaxAttempts)
-		case 13:
-			c.text(&m.Parent)
-		case 15:
-			number(&c, &m.StartMS)
-		case 16:
-			c.flag(&m.Stream)
-		case 14:
-			c.text(&m.Key)
-		case 17:
-			number(&c, &m.KeyTTLMS)
+	ok := true
+	for at := 0; ok && at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			ok = false
+		case 1<<3 | sized:
+			_, ok = text(b[n:end]) // the session
+		case 2<<3 | sized:
+			m.Queue, ok = text(b[n:end])
+		case 3<<3 | sized:
+			m.Body = b[n:end:end]
+		case 4<<3 | sized:
+			m.Headers, ok = header(m.Headers, b[n:end:end])
+		case 5<<3 | sized:
+			m.CorrelationID, ok = text(b[n:end])
+		case 6<<3 | sized:
+			m.ReplyTo, ok = text(b[n:end])
+		case 7<<3 | varint:
+			m.TimeoutMS = int64(n)
+		case 8<<3 | sized:
+			m.Producer = b[n:end:end]
+		case 9<<3 | varint:
+			m.Sequence = n
+		case 10<<3 | sized:
+			m.Create = merged(m.Create, b[n:end:end])
+		case 11<<3 | varint:
+			m.RequireConsumer = n != 0
+		case 12<<3 | varint:
+			m.MaxAttempts = uint32(n)
+		case 13<<3 | sized:
+			m.Parent, ok = text(b[n:end])
+		case 15<<3 | varint:
+			m.StartMS = int64(n)
+		case 16<<3 | varint:
+			m.Stream = n != 0
+		case 14<<3 | sized:
+			m.Key, ok = text(b[n:end])
+		case 17<<3 | varint:
+			m.KeyTTLMS = int64(n)
+		}
+		at = end
+	}
+	if !ok {
+		return ErrMalformed
 	}
 	m.Headers = unique(m.Headers)
-	return c.err
+	return nil
 }
 
 func (m *Send) size() int {
@@ -216,25 +238,35 @@ type Reply struct {
 // Unmarshal reads an encoded ReplyRequest into m. Headers keeps its memory.
 func (m *Reply) Unmarshal(b []byte) error {
 	*m = Reply{Headers: m.Headers[:0]}
-	c := cursor{rest: b}
-	for c.next() {
-		switch c.number {
-		case 1:
-			c.text(new(string)) // the session
-		case 2:
-			number(&c, &m.Lease)
-		case 3:
-			c.raw(&m.Body)
-		case 4:
-			c.header(&m.Headers)
-		case 5:
-			c.message(&m.Failure)
-		case 16:
-			number(&c, &m.Parts)
+	ok := true
+	for at := 0; ok && at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			ok = false
+		case 1<<3 | sized:
+			_, ok = text(b[n:end]) // the session
+		case 2<<3 | varint:
+			m.Lease = n
+		case 3<<3 | sized:
+			m.Body = b[n:end:end]
+		case 4<<3 | sized:
+			m.Headers, ok = header(m.Headers, b[n:end:end])
+		case 5<<3 | sized:
+			m.Failure = merged(m.Failure, b[n:end:end])
+		case 16<<3 | varint:
+			m.Parts = n
+		}
+		at = end
+	}
+	if !ok {
+		return ErrMalformed
 	}
 	m.Headers = unique(m.Headers)
-	return c.err
+	return nil
 }
 
 func (m *Reply) size() int {
@@ -263,22 +295,34 @@ type Ack struct {
 // Unmarshal reads an encoded AckRequest into m. Leases keeps its memory.
 func (m *Ack) Unmarshal(b []byte) error {
 	*m = Ack{Leases: m.Leases[:0]}
-	c := cursor{rest: b}
-	for c.next() {
-		switch c.number {
-		case 1:
-			c.text(new(string)) // the session
-		case 2:
-			c.numbers(&m.Leases)
-		case 3:
-			number(&c, &m.Through)
-		case 4:
-			number(&c, &m.Consumer)
-		case 5:
-			c.flag(&m.Sync)
+	ok := true
+	for at := 0; ok && at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			ok = false
+		case 1<<3 | sized:
+			_, ok = text(b[n:end]) // the session
+		case 2<<3 | varint:
+			m.Leases = append(m.Leases, n)
+		case 2<<3 | sized:
+			m.Leases, ok = numbers(m.Leases, b[n:end:end])
+		case 3<<3 | varint:
+			m.Through = n
+		case 4<<3 | varint:
+			m.Consumer = n
+		case 5<<3 | varint:
+			m.Sync = n != 0
+		}
+		at = end
 	}
-	return c.err
+	if !ok {
+		return ErrMalformed
+	}
+	return nil
 }
 
 func (m *Ack) packed() (n int) {

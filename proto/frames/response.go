@@ -43,19 +43,25 @@ type ServerFrame struct {
 
 func (f *ServerFrame) unmarshal(b []byte) error {
 	*f = ServerFrame{}
-	c := cursor{rest: b}
-	for c.next() {
-		switch {
-		case c.number == 1:
-			number(&c, &f.Tag)
-		case c.number >= EventDelivery && c.number <= EventWindow && c.kind == protowire.BytesType:
-			if f.Event != c.number {
-				f.Event, f.Raw = c.number, nil
-			}
-			c.message(&f.Raw)
+	for at := 0; at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch event := Event(tag >> 3); {
+		case tag == malformed:
+			return ErrMalformed
+		case tag == 1<<3|varint:
+			f.Tag = n
+		case tag&7 == sized && event >= EventDelivery && event <= EventWindow:
+			if f.Event != event {
+				f.Event, f.Raw = event, nil
+			}
+			f.Raw = merged(f.Raw, b[n:end:end])
+		}
+		at = end
 	}
-	return c.err
+	return nil
 }
 
 // Progress is what an AttachResponse says besides its frames. Zero: nothing new.
@@ -72,21 +78,27 @@ var serverFrames = sync.Pool{New: func() any { return new(ServerFrame) }}
 func ReadResponse(b []byte, on func(*ServerFrame) error) (p Progress, err error) {
 	frame := serverFrames.Get().(*ServerFrame)
 	defer serverFrames.Put(frame)
-	c := cursor{rest: b}
-	for c.next() {
-		switch {
-		case c.number == 1 && c.kind == protowire.BytesType:
-			if c.err = frame.unmarshal(c.bytes); c.err == nil {
-				c.err = on(frame)
-			}
-		case c.number == 2:
-			number(&c, &p.Applied)
-		case c.number == 3:
-			number(&c, &p.AnswersSent)
+	for at := 0; at < len(b) && err == nil; {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			err = ErrMalformed
+		case 1<<3 | sized:
+			if err = frame.unmarshal(b[n:end:end]); err == nil {
+				err = on(frame)
+			}
+		case 2<<3 | varint:
+			p.Applied = n
+		case 3<<3 | varint:
+			p.AnswersSent = n
+		}
+		at = end
 	}
 	*frame = ServerFrame{} // it lets go of b
-	return p, c.err
+	return p, err
 }
 
 // AppendProgress ends an encoded AttachResponse.
@@ -131,47 +143,57 @@ type Delivery struct {
 // Unmarshal reads an encoded Delivery into m. Headers keeps its memory.
 func (m *Delivery) Unmarshal(b []byte) error {
 	*m = Delivery{Headers: m.Headers[:0]}
-	c := cursor{rest: b}
-	for c.next() {
-		switch c.number {
-		case 1:
-			number(&c, &m.Consumer)
-		case 2:
-			number(&c, &m.Lease)
-		case 3:
-			c.text(&m.MessageID)
-		case 4:
-			c.text(&m.Queue)
-		case 5:
-			c.raw(&m.Body)
-		case 6:
-			c.header(&m.Headers)
-		case 7:
-			c.text(&m.CorrelationID)
-		case 8:
-			c.text(&m.ReplyTo)
-		case 9:
-			number(&c, &m.Attempt)
-		case 10:
-			number(&c, &m.TimeoutMS)
-		case 11:
-			number(&c, &m.LeaseMS)
-		case 12:
-			number(&c, &m.AgeMS)
-		case 13:
-			c.message(&m.Failure)
-		case 16:
-			number(&c, &m.Part)
-		case 17:
-			c.flag(&m.End)
-		case 18:
-			c.flag(&m.Stream)
-		case 19:
-			c.text(&m.Key)
+	ok := true
+	for at := 0; ok && at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			ok = false
+		case 1<<3 | varint:
+			m.Consumer = n
+		case 2<<3 | varint:
+			m.Lease = n
+		case 3<<3 | sized:
+			m.MessageID, ok = text(b[n:end])
+		case 4<<3 | sized:
+			m.Queue, ok = text(b[n:end])
+		case 5<<3 | sized:
+			m.Body = b[n:end:end]
+		case 6<<3 | sized:
+			m.Headers, ok = header(m.Headers, b[n:end:end])
+		case 7<<3 | sized:
+			m.CorrelationID, ok = text(b[n:end])
+		case 8<<3 | sized:
+			m.ReplyTo, ok = text(b[n:end])
+		case 9<<3 | varint:
+			m.Attempt = uint32(n)
+		case 10<<3 | varint:
+			m.TimeoutMS = int64(n)
+		case 11<<3 | varint:
+			m.LeaseMS = int64(n)
+		case 12<<3 | varint:
+			m.AgeMS = int64(n)
+		case 13<<3 | sized:
+			m.Failure = merged(m.Failure, b[n:end:end])
+		case 16<<3 | varint:
+			m.Part = n
+		case 17<<3 | varint:
+			m.End = n != 0
+		case 18<<3 | varint:
+			m.Stream = n != 0
+		case 19<<3 | sized:
+			m.Key, ok = text(b[n:end])
+		}
+		at = end
+	}
+	if !ok {
+		return ErrMalformed
 	}
 	m.Headers = unique(m.Headers)
-	return c.err
+	return nil
 }
 
 func (m *Delivery) size() int {
@@ -231,20 +253,30 @@ type Sent struct {
 // Unmarshal reads an encoded SendResponse into m.
 func (m *Sent) Unmarshal(b []byte) error {
 	*m = Sent{}
-	c := cursor{rest: b}
-	for c.next() {
-		switch c.number {
-		case 1:
-			c.text(&m.MessageID)
-		case 2:
-			c.flag(&m.Duplicate)
-		case 3:
-			number(&c, &m.Durability)
-		case 4:
-			c.flag(&m.Joined)
+	ok := true
+	for at := 0; ok && at < len(b); {
+		tag, n, end := next(b, at)
+		if tag == long {
+			tag, n, end = nextLong(b, at)
 		}
+		switch tag {
+		case malformed:
+			ok = false
+		case 1<<3 | sized:
+			m.MessageID, ok = text(b[n:end])
+		case 2<<3 | varint:
+			m.Duplicate = n != 0
+		case 3<<3 | varint:
+			m.Durability = uint32(n)
+		case 4<<3 | varint:
+			m.Joined = n != 0
+		}
+		at = end
 	}
-	return c.err
+	if !ok {
+		return ErrMalformed
+	}
+	return nil
 }
 
 // Append appends a frame with m, the answer to the frame of that tag.
