@@ -188,7 +188,7 @@ func (x *chaos) call(ctx context.Context, n int) {
 	}
 	for i := range n {
 		x.problem(inbox.Request(ctx, "calls", client.Message{CorrelationID: strconv.Itoa(i), Body: []byte("body")}, pendingFuncs{
-			strconv.Itoa(i), func(d *client.Delivery) { x.note(x.answered, d.CorrelationID) },
+			strconv.Itoa(i), func(id string, _ client.Reply) { x.note(x.answered, id) },
 			func(id string, err error) { x.problem(fmt.Errorf("request %s: %w", id, err)) },
 		}))
 		if i%10 == 0 {

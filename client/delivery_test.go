@@ -112,7 +112,7 @@ func TestFailureTravels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pending := pendingFuncs{"1", func(d *client.Delivery) { got <- d.Failure }, func(_ string, err error) { t.Error(err) }}
+		pending := pendingFuncs{"1", func(_ string, r client.Reply) { got <- r.Failure }, func(_ string, err error) { t.Error(err) }}
 		if err := inbox.Request(t.Context(), "q", client.Message{CorrelationID: "1"}, pending); err != nil {
 			t.Fatal(err)
 		}

@@ -21,8 +21,8 @@ const (
 // unless the request is cancelled before. The calls come under the same rules as
 // those of SubscriptionHandler.
 type Pending interface {
-	// Answered takes the reply, or a failure. The inbox acks it.
-	Answered(*Delivery)
+	// Answered takes the reply, or a failure.
+	Answered(Reply)
 	// Lost says that no reply will come: the switch did not take the request, or
 	// has lost it, alone or with the session; or the inbox was closed.
 	Lost(error)
@@ -52,7 +52,7 @@ type Inbox struct {
 	armed   bool
 	seen    bool // there was something to ack when it was armed, or none since
 
-	fresh []*Delivery // the session loop's own: what came in this stream message
+	fresh []arrival // the session loop's own: what came in this stream message
 }
 
 // A request waits for its reply.
@@ -186,13 +186,14 @@ func (i *Inbox) created(a answer) {
 	c.post(k)
 }
 
-// deliver takes what came on the session loop.
+// deliver takes a part, or a reply that came before the answer to Subscribe, on the
+// session loop.
 func (i *Inbox) deliver(d *Delivery) {
 	if d.Part() != 0 && i.stream != nil {
 		i.stream.Part(d)
 		return
 	}
-	i.note(i.client.loop, d)
+	i.note(i.client.loop, arrival{d.CorrelationID, d.lease, Reply{d.Body, d.Headers, d.Failure}})
 }
 
 // opened ends the attempt to make the queue.

@@ -34,12 +34,12 @@ func (w *world) caller() *caller {
 
 // pending puts into words what becomes of a request.
 func (x *caller) pending(id string) client.Pending {
-	return pendingFuncs{id, func(d *client.Delivery) {
-		if d.Failure != nil {
-			x.told <- fmt.Sprintf("%s failed: %s", d.CorrelationID, d.Failure.Reason)
+	return pendingFuncs{id, func(id string, r client.Reply) {
+		if r.Failure != nil {
+			x.told <- fmt.Sprintf("%s failed: %s", id, r.Failure.Reason)
 			return
 		}
-		x.told <- fmt.Sprintf("%s: %s", d.CorrelationID, d.Body)
+		x.told <- fmt.Sprintf("%s: %s", id, r.Body)
 	}, func(id string, err error) { x.told <- id + " lost: " + client.ReasonOf(err); x.errs <- err }}
 }
 

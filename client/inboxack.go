@@ -16,17 +16,17 @@ const (
 
 // note takes a reply. The session loop settles it at the end of the stream
 // message, so that many replies meet under one hold of the lock.
-func (i *Inbox) note(l *loop, d *Delivery) {
+func (i *Inbox) note(l *loop, a arrival) {
 	if len(i.fresh) == 0 {
 		l.touched = append(l.touched, i)
 	}
-	i.fresh = append(i.fresh, d)
+	i.fresh = append(i.fresh, a)
 }
 
 // An answered request is one whose Pending is about to be told.
 type answered struct {
 	told  Pending
-	reply *Delivery
+	reply Reply
 }
 
 // settleLocked finds out who waits for what came in one stream message. A reply
@@ -36,16 +36,17 @@ func (i *Inbox) settleLocked(out []answered) []answered {
 	if len(i.fresh) == 0 {
 		return out
 	}
-	for n, d := range i.fresh {
-		if r, waits := i.waiting[d.CorrelationID]; waits {
-			delete(i.waiting, d.CorrelationID)
-			out = append(out, answered{r.told, d})
+	for n := range i.fresh {
+		a := &i.fresh[n]
+		if r, waits := i.waiting[a.id]; waits {
+			delete(i.waiting, a.id)
+			out = append(out, answered{r.told, a.reply})
 		}
-		i.through = d.lease
-		i.bytes += len(d.Body)
-		i.fresh[n] = nil
+		i.through = a.lease
+		i.bytes += len(a.reply.Body)
 	}
 	i.unacked += len(i.fresh)
+	clear(i.fresh)
 	i.fresh = i.fresh[:0]
 	if i.unacked >= inboxAckReplies || i.bytes >= inboxAckBytes {
 		i.client.out.due = true

@@ -39,9 +39,9 @@ func (w *world) stream(window client.StreamInboxOptions) *streaming {
 	if s.inbox, err = w.c.OpenStreamInbox(window); err != nil {
 		w.Fatal(err)
 	}
-	told := pendingFuncs{"1", func(d *client.Delivery) {
-		if d.Failure != nil {
-			s.over <- d.Failure
+	told := pendingFuncs{"1", func(_ string, r client.Reply) {
+		if r.Failure != nil {
+			s.over <- r.Failure
 			return
 		}
 		s.over <- nil

@@ -5,9 +5,9 @@ import "github.com/d3b0a776/switch/client"
 // pendingFuncs is a Pending made of two functions, which get the correlation id.
 type pendingFuncs struct {
 	id       string
-	answered func(*client.Delivery)
+	answered func(id string, r client.Reply)
 	lost     func(id string, err error)
 }
 
-func (a pendingFuncs) Answered(d *client.Delivery) { a.answered(d) }
-func (a pendingFuncs) Lost(err error)              { a.lost(a.id, err) }
+func (a pendingFuncs) Answered(r client.Reply) { a.answered(a.id, r) }
+func (a pendingFuncs) Lost(err error)          { a.lost(a.id, err) }

@@ -45,12 +45,12 @@ func (l *loop) receive() error {
 		before := l.loggedIn
 		l.batch = nil
 		p, err := frames.ReadResponse(l.in.Bytes(), l.on)
-		l.in.Free()
 		if !before {
 			// What was applied before is known, but answers to it may follow.
 			p.Applied = 0
 		}
 		l.settle(p)
+		l.in.Free()
 		if err != nil {
 			return err
 		}
@@ -194,6 +194,13 @@ func (l *loop) deliver(raw []byte) error {
 	if s != nil && m.Lease <= s.last {
 		return nil // it was repeated, and had arrived
 	}
+	if s != nil && s.inbox != nil && m.Part == 0 {
+		s.last = m.Lease
+		if err := l.takeReply(m, s.inbox); err != nil {
+			return errStrange("a failure that can't be read")
+		}
+		return nil
+	}
 	d, err := l.newDelivery(m, s)
 	if err != nil {
 		return errStrange("a failure that can't be read")
@@ -253,26 +260,14 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 		b, d.Queue = appendText(b, m.Queue)
 	}
 	switch {
-	case large && l.in.Lasts(m.Body):
-		d.Body = m.Body[:len(m.Body):len(m.Body)]
 	case large:
-		d.Body = append([]byte(nil), m.Body...) // by itself: this does not clear it first
+		d.Body = l.keep(m.Body)
 	case len(m.Body) > 0:
 		d.Body = append(b[len(b):], m.Body...)
 	}
-	if len(m.Headers) > 0 {
-		d.Headers = make(map[string]string, len(m.Headers))
-		for _, h := range m.Headers {
-			d.Headers[string([]byte(h.Key))] = string([]byte(h.Value))
-		}
-	}
+	d.Headers = keepHeaders(m.Headers)
 	var err error
-	if m.Failure != nil {
-		d.Failure, err = decodeFailure(m.Failure)
-	}
-	if d.Failure != nil {
-		d.Failure.Headers = d.Headers
-	}
+	d.Failure, err = readFailure(m.Failure, d.Headers)
 	return d, err
 }
 

@@ -64,7 +64,7 @@ func (r *rig) openInbox(lost func(id string, err error)) (request func(queue, id
 	return func(queue, id string) {
 		r.Helper()
 		r.must(inbox.Request(r.ctx, queue, client.Message{CorrelationID: id, Body: []byte(id)}, pendingFuncs{
-			id, func(d *client.Delivery) { replies.note(d.CorrelationID + " " + string(d.Body)) }, lost,
+			id, func(id string, r client.Reply) { replies.note(id + " " + string(r.Body)) }, lost,
 		}))
 	}, replies, inbox
 }

@@ -128,7 +128,7 @@ func (c *Caller) close() error {
 }
 
 // roundTrip sends m and waits for its reply or for the end of ctx.
-func (c *Caller) roundTrip(ctx context.Context, queue string, m *client.Message) (*client.Delivery, error) {
+func (c *Caller) roundTrip(ctx context.Context, queue string, m *client.Message) (client.Reply, error) {
 	if m.Key != "" {
 		return c.persist(ctx, queue, *m)
 	}
@@ -137,9 +137,9 @@ func (c *Caller) roundTrip(ctx context.Context, queue string, m *client.Message)
 
 // once is a round trip that ends when its session is lost. With the id of a call
 // to join, nothing is sent. It changes m.
-func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join string) (*client.Delivery, error) {
+func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join string) (client.Reply, error) {
 	if ctx.Err() != nil {
-		return nil, endedBefore(ctx, queue)
+		return client.Reply{}, endedBefore(ctx, queue)
 	}
 	belong(ctx, m)
 	after := m.Timeout // zero: no Timeout
@@ -149,7 +149,7 @@ func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join
 	}
 	inbox, err := c.open()
 	if err != nil {
-		return nil, fromClient(queue, err)
+		return client.Reply{}, fromClient(queue, err)
 	}
 	m.CorrelationID = c.nextID()
 	w := c.waiter()
@@ -167,7 +167,7 @@ func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join
 	}
 	if err != nil {
 		c.waiters.Put(w)
-		return nil, err
+		return client.Reply{}, err
 	}
 	if timed != nil {
 		c.alarms.set(w, inbox, m.CorrelationID, timed.deadline, after)
@@ -179,9 +179,9 @@ func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join
 	c.waiters.Put(w)
 	switch {
 	case !answered:
-		return nil, endedWaiting(ctx, queue, left)
+		return client.Reply{}, endedWaiting(ctx, queue, left)
 	case o.timedOut:
-		return nil, errTimedOut(queue, after)
+		return client.Reply{}, errTimedOut(queue, after)
 	}
 	return o.answer(ctx, queue)
 }

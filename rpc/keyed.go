@@ -13,13 +13,13 @@ import (
 
 // persist is a round trip that goes on when the session is lost with the request
 // or the reply: sent under the same key again, it joins what there is.
-func (c *Caller) persist(ctx context.Context, queue string, m client.Message) (*client.Delivery, error) {
-	return again(ctx, queue, &m, func(try client.Message) (*client.Delivery, error) { return c.once(ctx, queue, &try, "") })
+func (c *Caller) persist(ctx context.Context, queue string, m client.Message) (client.Reply, error) {
+	return again(ctx, queue, &m, func(try client.Message) (client.Reply, error) { return c.once(ctx, queue, &try, "") })
 }
 
 // again repeats try, which is safe to repeat, while the session is lost. A Timeout
 // of m is for all tries together.
-func again(ctx context.Context, queue string, m *client.Message, try func(client.Message) (*client.Delivery, error)) (*client.Delivery, error) {
+func again(ctx context.Context, queue string, m *client.Message, try func(client.Message) (client.Reply, error)) (client.Reply, error) {
 	after := m.Timeout
 	due := time.Now().Add(after)
 	for {
@@ -29,7 +29,7 @@ func again(ctx context.Context, queue string, m *client.Message, try func(client
 		}
 		if after > 0 {
 			if m.Timeout = time.Until(due); m.Timeout <= 0 {
-				return nil, errTimedOut(queue, after)
+				return client.Reply{}, errTimedOut(queue, after)
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func (c *Caller) Join(ctx context.Context, id string, opts ...CallOption) (*Resp
 	}
 	var m client.Message
 	apply(&m, opts)
-	reply, err := again(ctx, "", &m, func(try client.Message) (*client.Delivery, error) { return c.once(ctx, "", &try, id) })
+	reply, err := again(ctx, "", &m, func(try client.Message) (client.Reply, error) { return c.once(ctx, "", &try, id) })
 	if err != nil {
 		return nil, err
 	}

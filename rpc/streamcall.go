@@ -164,12 +164,12 @@ func (s *streamCall) senderEnded(err error) {
 }
 
 // Answered takes the reply.
-func (s *streamCall) Answered(d *client.Delivery) {
-	if d.Failure != nil {
-		s.finish(nil, fromFailure(s.stream.ctx, s.stream.queue, d.Failure), false)
+func (s *streamCall) Answered(r client.Reply) {
+	if r.Failure != nil {
+		s.finish(nil, fromFailure(s.stream.ctx, s.stream.queue, r.Failure), false)
 		return
 	}
-	s.finish(&Response{Body: d.Body, Headers: d.Headers}, nil, false)
+	s.finish(&Response{Body: r.Body, Headers: r.Headers}, nil, false)
 }
 
 // Lost takes the client's word that no reply will come.

@@ -25,7 +25,7 @@ var _ client.Pending = (*waiter)(nil)
 
 // An outcome is a reply or the reason why none will come.
 type outcome struct {
-	reply    *client.Delivery
+	reply    client.Reply
 	err      error
 	timedOut bool
 }
@@ -66,18 +66,18 @@ func (w *waiter) await(ctx context.Context, inbox *client.Inbox, id string) (out
 }
 
 // Answered takes the reply.
-func (w *waiter) Answered(d *client.Delivery) { w.tell(outcome{reply: d}) }
+func (w *waiter) Answered(r client.Reply) { w.tell(outcome{reply: r}) }
 
 // Lost takes the client's word that no reply will come.
 func (w *waiter) Lost(err error) { w.tell(outcome{err: err}) }
 
 // answer turns the outcome into what Call returns.
-func (o outcome) answer(ctx context.Context, queue string) (*client.Delivery, error) {
+func (o outcome) answer(ctx context.Context, queue string) (client.Reply, error) {
 	switch {
 	case o.err != nil:
-		return nil, fromClient(queue, o.err)
+		return client.Reply{}, fromClient(queue, o.err)
 	case o.reply.Failure != nil:
-		return nil, fromFailure(ctx, queue, o.reply.Failure)
+		return client.Reply{}, fromFailure(ctx, queue, o.reply.Failure)
 	}
 	return o.reply, nil
 }

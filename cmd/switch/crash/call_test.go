@@ -84,10 +84,10 @@ type answer struct {
 	err  error
 }
 
-func (w *outstanding) Answered(d *client.Delivery) {
-	a := answer{body: string(d.Body)}
-	if d.Failure != nil {
-		a.err = d.Failure
+func (w *outstanding) Answered(r client.Reply) {
+	a := answer{body: string(r.Body)}
+	if r.Failure != nil {
+		a.err = r.Failure
 	}
 	w.end(a)
 }
