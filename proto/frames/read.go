@@ -18,6 +18,8 @@ var ErrMalformed = errors.New("malformed frame")
 const (
 	varint = uint64(protowire.VarintType)
 	sized  = uint64(protowire.BytesType) // bytes, texts, messages
+
+	other = 0x80 | 7&^sized // of a tag of more bytes, or another wire type
 )
 
 // Zero is no tag, since fields count from 1.
@@ -59,44 +61,56 @@ func next(b []byte, at int) (tag, n uint64, end int) {
 	if tag&sized != 0 {
 		n, end = uint64(end), end+int(n)
 	}
-	const other = 0x80<<8 | 0x80 | 7&^sized // another wire type, or more bytes
-	if both&other != 0 || tag < 1<<3 || end > len(b) {
+	if both&(other|0x80<<8) != 0 || tag < 1<<3 || end > len(b) {
 		tag = long
 	}
 	return tag, n, end
 }
 
-// nextLong is next for every field.
+// nextLong is next for every field. It knows numbers and lengths of more bytes, and
+// leaves the rest to nextOdd.
 func nextLong(b []byte, at int) (tag, n uint64, end int) {
-	if tag = uint64(b[at]); tag < 0x80 {
-		at++
-	} else {
-		tag, at = uvarint(b, at)
+	tag = uint64(b[at])
+	if at >= len(b)-2 || tag < 1<<3 || tag&other != 0 || b[at+1] < 0x80 {
+		return nextOdd(b, at)
 	}
+	n, end = uint64(b[at+1]&0x7f)|uint64(b[at+2])<<7, at+3
+	if b[at+2] >= 0x80 {
+		if n, end = uvarint(b, at+1); end < 0 {
+			return malformed, 0, 0
+		}
+	}
+	switch {
+	case tag&sized == 0:
+		return tag, n, end
+	case n <= uint64(len(b)-end):
+		return tag, uint64(end), end + int(n)
+	}
+	return malformed, 0, 0
+}
+
+// nextOdd is next for every field.
+func nextOdd(b []byte, at int) (tag, n uint64, end int) {
+	tag, at = uvarint(b, at)
 	number := tag >> 3
 	if at < 0 || number < uint64(protowire.MinValidNumber) || number > uint64(protowire.MaxValidNumber) {
 		return malformed, 0, 0
 	}
-	switch tag & 7 {
+	var value []byte
+	var size int
+	switch rest := b[at:]; tag & 7 {
 	case varint:
-		n, end = uvarint(b, at)
+		n, size = protowire.ConsumeVarint(rest)
 	case sized:
-		var size uint64
-		size, at = uvarint(b, at)
-		if at < 0 || size > uint64(len(b)-at) {
-			return malformed, 0, 0
-		}
-		n, end = uint64(at), at+int(size)
+		value, size = protowire.ConsumeBytes(rest)
+		n = uint64(at + size - len(value))
 	default: // no message here has such a field, so it is unknown
-		end = protowire.ConsumeFieldValue(protowire.Number(number), protowire.Type(tag&7), b[at:])
-		if end >= 0 {
-			end += at
-		}
+		size = protowire.ConsumeFieldValue(protowire.Number(number), protowire.Type(tag&7), rest)
 	}
-	if end < 0 {
+	if size < 0 {
 		return malformed, 0, 0
 	}
-	return tag, n, end
+	return tag, n, at + size
 }
 
 // uvarint is the varint that begins at at and ends before end, which is negative if
