@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -43,21 +42,30 @@ func (id ID) Before(other ID) bool {
 // other bases divide: base 32 took 7 % of the switch's time.
 const idBase = 32
 
+// idLength is how long an id may be: 16 bits, and twice 64, five in each digit.
+const idLength = 4 + 1 + 13 + 1 + 13
+
 // Append appends the id's text form: shard, epoch and sequence in base 32.
 func (id ID) Append(b []byte) []byte {
-	b = appendDigits(b, uint64(id.Shard))
-	b = appendDigits(append(b, '-'), id.Epoch)
-	return appendDigits(append(b, '-'), id.Sequence)
+	var text [idLength]byte // from its end
+	at := digits(&text, idLength, id.Sequence) - 1
+	text[at] = '-'
+	at = digits(&text, at, id.Epoch) - 1
+	text[at] = '-'
+	at = digits(&text, at, uint64(id.Shard))
+	return append(b, text[at:]...)
 }
 
-// appendDigits is strconv.AppendUint in base 32, which does not know that its
-// base is a constant.
-func appendDigits(b []byte, n uint64) []byte {
-	const digits = "0123456789abcdefghijklmnopqrstuv"
-	for i := max(0, bits.Len64(n)-1) / 5; i >= 0; i-- {
-		b = append(b, digits[n>>(5*i)%idBase])
+// digits writes n so that it ends before end, and returns where it begins.
+// strconv.AppendUint does not know that its base is a constant.
+func digits(text *[idLength]byte, end int, n uint64) (begin int) {
+	for {
+		end--
+		text[end] = "0123456789abcdefghijklmnopqrstuv"[n%idBase]
+		if n /= idBase; n == 0 {
+			return end
+		}
 	}
-	return b
 }
 
 // String is the id's text form; the zero ID is empty.
@@ -65,7 +73,7 @@ func (id ID) String() string {
 	if id.IsZero() {
 		return ""
 	}
-	return string(id.Append(make([]byte, 0, 32)))
+	return string(id.Append(make([]byte, 0, idLength)))
 }
 
 // ParseID reads what String wrote. The error is ErrInvalid.
