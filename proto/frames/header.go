@@ -89,10 +89,9 @@ func (h *Header) size() int {
 
 func appendHeaders(b []byte, n protowire.Number, hs []Header) []byte {
 	for i := range hs {
-		b = appendTag(b, n, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(hs[i].size()))
-		b = protowire.AppendString(appendTag(b, 1, protowire.BytesType), hs[i].Key)
-		b = protowire.AppendString(appendTag(b, 2, protowire.BytesType), hs[i].Value)
+		b = appendLength(b, n, hs[i].size())
+		b = appendSized(b, 1, hs[i].Key)
+		b = appendSized(b, 2, hs[i].Value)
 	}
 	return b
 }

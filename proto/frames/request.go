@@ -100,7 +100,7 @@ func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []
 	b = appendLength(b, 1, sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size))
 	b = appendVarint(b, 1, tag)
 	b = appendFlag(b, 2, quiet)
-	return appendField(b, verb, size)
+	return appendLength(b, verb, size)
 }
 
 // Speak makes a quiet frame, which is what b begins with, one that is answered.
@@ -222,8 +222,8 @@ func (m *Send) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendText(b, 13, m.Parent)
 	b = appendText(b, 14, m.Key)
 	b = appendVarint(b, 15, uint64(m.StartMS))
-	b = appendFarFlag(b, 16, m.Stream)
-	return appendFarVarint(b, 17, uint64(m.KeyTTLMS))
+	b = appendFlag(b, 16, m.Stream)
+	return appendVarint(b, 17, uint64(m.KeyTTLMS))
 }
 
 // Reply is ReplyRequest without its session.
@@ -281,7 +281,7 @@ func (m *Reply) Append(b []byte, tag uint64, quiet bool) []byte {
 	b = appendBytes(b, 3, m.Body)
 	b = appendHeaders(b, 4, m.Headers)
 	b = appendMessage(b, 5, m.Failure)
-	return appendFarVarint(b, 16, m.Parts)
+	return appendVarint(b, 16, m.Parts)
 }
 
 // Ack is AckRequest without its session.
@@ -337,10 +337,9 @@ func (m *Ack) Append(b []byte, tag uint64, quiet bool) []byte {
 	packed := m.packed()
 	b = appendClientFrame(b, tag, quiet, VerbAck, sizeBytes(2, packed)+sizeVarint(3, m.Through)+sizeVarint(4, m.Consumer)+sizeFlag(5, m.Sync))
 	if packed > 0 {
-		b = appendTag(b, 2, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(packed))
+		b = appendLength(b, 2, packed)
 		for _, l := range m.Leases {
-			b = protowire.AppendVarint(b, l)
+			b = appendUvarint(b, l)
 		}
 	}
 	b = appendVarint(b, 3, m.Through)

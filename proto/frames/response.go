@@ -109,7 +109,7 @@ func AppendProgress(b []byte, p Progress) []byte {
 func appendServerFrame(b []byte, tag uint64, event Event, size int) []byte {
 	b = appendLength(b, 1, sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size))
 	b = appendVarint(b, 1, tag)
-	return appendField(b, event, size)
+	return appendLength(b, event, size)
 }
 
 // AppendEvent appends a frame with an event of the generated code.
@@ -236,10 +236,10 @@ func (m *Delivery) appendFields(b []byte) []byte {
 	if m.Part == 0 && !m.End && !m.Stream && m.Key == "" { // as most are
 		return b
 	}
-	b = appendFarVarint(b, 16, m.Part)
-	b = appendFarFlag(b, 17, m.End)
-	b = appendFarFlag(b, 18, m.Stream)
-	return appendFarText(b, 19, m.Key)
+	b = appendVarint(b, 16, m.Part)
+	b = appendFlag(b, 17, m.End)
+	b = appendFlag(b, 18, m.Stream)
+	return appendText(b, 19, m.Key)
 }
 
 // Sent is SendResponse.

@@ -11,11 +11,11 @@ func sizeTag(n protowire.Number) int {
 	return 2
 }
 
-// appendTag is protowire's for field numbers below 16, which all of the hot path
-// have. It gets inlined. What has higher ones is appended by appendField and those
-// with Far in their names.
 func appendTag(b []byte, n protowire.Number, kind protowire.Type) []byte {
-	return append(b, byte(n)<<3|byte(kind))
+	if n < 16 {
+		return append(b, byte(n)<<3|byte(kind))
+	}
+	return append(b, byte(n)<<3|byte(kind)|0x80, byte(n>>4))
 }
 
 func sizeBytes(n protowire.Number, length int) int {
@@ -32,42 +32,25 @@ func sizeVarint(n protowire.Number, v uint64) int {
 	return sizeTag(n) + protowire.SizeVarint(v)
 }
 
-func appendBytes(b []byte, n protowire.Number, v []byte) []byte {
-	if len(v) == 0 {
-		return b
-	}
-	return append(appendLength(b, n, len(v)), v...)
-}
+// The compiler inlines the appends of texts, bytes and numbers up to where there is
+// something to append.
 
 func appendText(b []byte, n protowire.Number, v string) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	return append(appendLength(b, n, len(v)), v...)
+	return appendSized(b, n, v)
 }
 
-// appendLength begins a length-delimited field.
-func appendLength(b []byte, n protowire.Number, length int) []byte {
-	if length < 0x80 {
-		return append(b, byte(n)<<3|byte(protowire.BytesType), byte(length))
-	}
-	return protowire.AppendVarint(appendTag(b, n, protowire.BytesType), uint64(length))
-}
-
-// appendField is appendLength for any field number.
-func appendField(b []byte, n protowire.Number, length int) []byte {
-	if n < 16 {
-		return appendLength(b, n, length)
-	}
-	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.BytesType), uint64(length))
-}
-
-// appendFarText is appendText for field numbers above 15.
-func appendFarText(b []byte, n protowire.Number, v string) []byte {
+func appendBytes(b []byte, n protowire.Number, v []byte) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	return append(appendField(b, n, len(v)), v...)
+	return appendSized(b, n, v)
+}
+
+func appendSized[T string | []byte](b []byte, n protowire.Number, v T) []byte {
+	return append(appendLength(b, n, len(v)), v...)
 }
 
 // appendMessage appends an encoded message, also an empty one; nil is absent.
@@ -75,8 +58,39 @@ func appendMessage(b []byte, n protowire.Number, v []byte) []byte {
 	if v == nil {
 		return b
 	}
-	b = appendTag(b, n, protowire.BytesType)
-	return protowire.AppendBytes(b, v)
+	return appendSized(b, n, v)
+}
+
+// appendLength begins a sized field.
+func appendLength(b []byte, n protowire.Number, length int) []byte {
+	return appendUvarint(appendTag(b, n, protowire.BytesType), uint64(length))
+}
+
+func appendVarint(b []byte, n protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return appendNumber(b, n, v)
+}
+
+func appendNumber(b []byte, n protowire.Number, v uint64) []byte {
+	return appendUvarint(appendTag(b, n, protowire.VarintType), v)
+}
+
+// appendUvarint is protowire.AppendVarint, which is made for long ones.
+func appendUvarint(b []byte, v uint64) []byte {
+	for v >= 0x80 {
+		b = append(b, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(b, byte(v))
+}
+
+func appendFlag(b []byte, n protowire.Number, v bool) []byte {
+	if !v {
+		return b
+	}
+	return append(appendTag(b, n, protowire.VarintType), 1)
 }
 
 func sizeMessage(n protowire.Number, v []byte) int {
@@ -86,42 +100,9 @@ func sizeMessage(n protowire.Number, v []byte) int {
 	return sizeTag(n) + protowire.SizeBytes(len(v))
 }
 
-func appendVarint(b []byte, n protowire.Number, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	if v < 0x80 {
-		return append(b, byte(n)<<3|byte(protowire.VarintType), byte(v))
-	}
-	return protowire.AppendVarint(appendTag(b, n, protowire.VarintType), v)
-}
-
-func appendFlag(b []byte, n protowire.Number, v bool) []byte {
-	if v {
-		b = append(appendTag(b, n, protowire.VarintType), 1)
-	}
-	return b
-}
-
-// appendFarVarint is appendVarint for field numbers above 15, whose tags have two
-// bytes.
-func appendFarVarint(b []byte, n protowire.Number, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), v)
-}
-
-func appendFarFlag(b []byte, n protowire.Number, v bool) []byte {
-	if v {
-		b = append(protowire.AppendTag(b, n, protowire.VarintType), 1)
-	}
-	return b
-}
-
 func sizeFlag(n protowire.Number, v bool) int {
-	if v {
-		return sizeTag(n) + 1
+	if !v {
+		return 0
 	}
-	return 0
+	return sizeTag(n) + 1
 }
