@@ -37,14 +37,16 @@ func (s *State) Check() error {
 
 // tally is what checkQueue counts, to be compared with what others say.
 type tally struct {
-	bytes, timers int
-	parents       int
-	resident      int
-	reserved      int
-	leases        map[Lease]bool
-	sessions      map[*Session]int // leases
-	consumers     map[*Consumer]int
-	services      int // bytes
+	bytes     int
+	running   int // timers
+	slots     int // theirs
+	parents   int
+	resident  int
+	reserved  int
+	leases    map[Lease]bool
+	sessions  map[*Session]int // leases
+	consumers map[*Consumer]int
+	services  int // bytes
 }
 
 func (s *State) checkQueue(q *Queue, t *tally) error {
@@ -139,9 +141,7 @@ func (s *State) checkDisk(q *Queue, bytes int, t *tally) error {
 	}
 	t.resident += bytes + messageCost*(q.count()-q.spilled)
 	t.reserved += q.reserved
-	if q.timer.pos != 0 {
-		t.timers++
-	}
+	t.timer(&q.timer)
 	last := uint64(0)
 	for _, r := range q.runs {
 		if r.first <= last || r.last < r.first || r.last > s.sequence {
@@ -198,10 +198,8 @@ func (s *State) checkMessage(q *Queue, m *Message, t *tally) error {
 	if m.queue != q {
 		return fmt.Errorf("belongs to queue %q", m.queue.Name)
 	}
-	if m.timer.pos != 0 {
-		t.timers++
-	}
-	if (m.timer.pos != 0) != (m.state != waiting || m.waitsUntil() != 0) {
+	t.timer(&m.timer)
+	if (m.timer.at != 0) != (m.state != waiting || m.waitsUntil() != 0) {
 		return fmt.Errorf("in state %d its timer is %v", m.state, m.timer.at)
 	}
 	if m.Stream && m.caller != nil && (m.caller.inbox == nil || m.caller.inbox.of.request != m) {
@@ -272,10 +270,8 @@ func (s *State) checkRest(t *tally) error {
 		if sess.ID != id || sess.leases != t.sessions[sess] {
 			return fmt.Errorf("session %d holds %d leases, says %d", id, t.sessions[sess], sess.leases)
 		}
-		if sess.timer.pos != 0 {
-			t.timers++
-		}
-		if at := sess.Expires(); at != 0 && (sess.timer.pos == 0 || sess.timer.at > at) {
+		t.timer(&sess.timer)
+		if at := sess.Expires(); at != 0 && (sess.timer.at == 0 || sess.timer.at > at) {
 			return fmt.Errorf("session %d ends at %d, its timer is at %d", id, at, sess.timer.at)
 		}
 		for _, q := range sess.temporary {
@@ -313,11 +309,41 @@ func (s *State) checkRest(t *tally) error {
 	if t.services != s.servicesBytes || t.services > MaxServicesBytes {
 		return fmt.Errorf("services take %d bytes, the state says %d", t.services, s.servicesBytes)
 	}
-	if t.timers != len(s.timers) {
-		return fmt.Errorf("%d timers are set, %d are known", len(s.timers), t.timers)
+	return s.checkTimers(t)
+}
+
+// timer counts a timer of somebody who lives.
+func (t *tally) timer(of *timer) {
+	if of.at != 0 {
+		t.running++
 	}
-	for i, slot := range s.timers {
-		if int(slot.t.pos) != i+1 || slot.t.at != slot.at || i > 0 && s.timers[(i-1)/4].at > slot.at {
+	if of.place.pos != 0 {
+		t.slots++
+	}
+}
+
+// checkTimers looks at the heap: every slot in it is of somebody who lives, or of a
+// message whose memory is kept.
+func (s *State) checkTimers(t *tally) error {
+	for _, list := range [][]*Message{s.free, s.retired} {
+		for _, m := range list {
+			if m.timer.at != 0 {
+				return fmt.Errorf("message %v is gone, and its timer is at %d", m.ID, m.timer.at)
+			}
+			t.timer(&m.timer)
+		}
+	}
+	h := &s.timers
+	if t.running != h.running || t.slots != len(h.slots) {
+		return fmt.Errorf("%d timers are set and %d are in the heap, %d and %d are known", h.running, len(h.slots), t.running, t.slots)
+	}
+	return h.check()
+}
+
+func (h *timers) check() error {
+	for i, slot := range h.slots {
+		t := slot.t
+		if int(t.place.pos) != i+1 || t.place.at != slot.at || t.at != 0 && t.at < slot.at || i > 0 && h.slots[(i-1)/4].at > slot.at {
 			return fmt.Errorf("timer %d is out of order", i)
 		}
 	}

@@ -15,9 +15,7 @@ func (s *State) checkKeys(t *tally) error {
 			}
 			calls++
 			kept += k.weight()
-			if k.timer.pos != 0 {
-				t.timers++
-			}
+			t.timer(&k.timer)
 		}
 		if len(q.joined) > 0 {
 			return fmt.Errorf("queue %q has a name, and waits for calls", q.Name)
@@ -51,7 +49,7 @@ func (s *State) checkKeyed(k *Keyed) error {
 	switch told := k.told(s); {
 	case waiting != k.waiting || k.places != nil && len(k.places) != len(k.waiters):
 		return fmt.Errorf("has %d waiters of %d bytes, says %d and %d", len(k.waiters), waiting, len(k.places), k.waiting)
-	case told != (k.timer.pos != 0):
+	case told != (k.timer.at != 0):
 		return fmt.Errorf("was answered (%v), and its timer is %v", told, k.timer.at)
 	case told && len(k.waiters) > 0:
 		return fmt.Errorf("was answered, and %d wait", len(k.waiters))

@@ -144,7 +144,7 @@ func (s *State) forget(k *Keyed, fx *Effects) {
 	delete(q.keys, k.key)
 	delete(s.keyed, k.id)
 	s.weigh(-k.weight())
-	s.timers.stop(&k.timer)
+	s.timers.drop(&k.timer)
 	if q.id != 0 && s.stored[q.id] == q {
 		fx.Changes = append(fx.Changes, Change{Kind: KeyGone, Queue: q, Keyed: k})
 	}

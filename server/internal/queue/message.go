@@ -72,6 +72,16 @@ const (
 	messages                     // how many states there are
 )
 
+// clear makes m, which is gone, an empty message, and keeps what the next one may use.
+func (m *Message) clear() {
+	room, place := m.room, m.timer.place
+	if cap(room) > LentBytes {
+		room = nil
+	}
+	*m = Message{} // what it held is garbage now
+	m.room, m.timer.place = room, place
+}
+
 // LentBytes is how large a body should be at most to be lent: the memory of its
 // copy is kept for the next message.
 const LentBytes = 1 << 10

@@ -9,38 +9,58 @@ import (
 	"unsafe"
 )
 
-// TestTimers compares the heap with a list that is sorted each time.
+// TestTimers compares the heap with a list that is searched each time, while time goes
+// on and what is due is set again, stopped, or forgotten.
 func TestTimers(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 1))
 	all := make([]timer, 50)
 	naive := map[*timer]Instant{}
-	var h timers
-	for step := range 50_000 {
-		tm, at := &all[r.IntN(len(all))], Instant(r.IntN(30))
-		if r.IntN(4) == 0 {
-			at = 0
-		}
-		h.set(tm, at, nil)
-		if at == 0 {
-			delete(naive, tm)
-		} else {
-			naive[tm] = at
-		}
+	least := func() Instant {
 		least := Instant(math.MaxInt64)
 		for _, at := range naive {
 			least = min(least, at)
 		}
-		switch {
-		case len(h) != len(naive):
-			t.Fatalf("seed %d, step %d: %d timers, want %d", seed, step, len(h), len(naive))
-		case len(h) > 0 && h[0].at != least:
-			t.Fatalf("seed %d, step %d: the first is at %d, want %d", seed, step, h[0].at, least)
-		}
-		for i, tm := range h {
-			if int(tm.t.pos) != i+1 || tm.at != naive[tm.t] || i > 0 && h[(i-1)/4].at > tm.at {
-				t.Fatalf("seed %d, step %d: timer %d is %+v, want it at %d", seed, step, i, tm, naive[tm.t])
+		return least
+	}
+	var h timers
+	now := Instant(1)
+	for step := range 50_000 {
+		tm, at := &all[r.IntN(len(all))], now+Instant(r.IntN(30))
+		switch r.IntN(8) {
+		case 0:
+			h.drop(tm)
+			delete(naive, tm)
+		case 1:
+			h.set(tm, 0, nil)
+			delete(naive, tm)
+		case 2:
+			now += Instant(r.IntN(10))
+			for tm, due := h.first(now); tm != nil; tm, due = h.first(now) {
+				if due && (tm.at != naive[tm] || tm.at != least()) {
+					t.Fatalf("seed %d, step %d: the timer of %d is due at %d, the first one is that of %d", seed, step, naive[tm], tm.at, least())
+				}
+				if due && r.IntN(2) == 0 {
+					naive[tm] = now + 1 + Instant(r.IntN(30))
+					h.set(tm, naive[tm], nil)
+				} else if due {
+					delete(naive, tm)
+					h.stop(tm)
+				}
+				h.settle(tm)
 			}
+			if least() <= now {
+				t.Fatalf("seed %d, step %d: nothing is due at %d, want the timer of %d", seed, step, now, least())
+			}
+		default:
+			h.set(tm, at, nil)
+			naive[tm] = at
+		}
+		if err := h.check(); err != nil || h.running != len(naive) {
+			t.Fatalf("seed %d, step %d: %d timers, want %d: %v", seed, step, h.running, len(naive), err)
+		}
+		if next := h.next(); next > least() || (next == 0) != (len(naive) == 0) {
+			t.Fatalf("seed %d, step %d: the first is at %d, want %d at the latest", seed, step, next, least())
 		}
 	}
 }
@@ -185,6 +205,46 @@ func TestTraceOverwrites(t *testing.T) {
 	}
 	if s.Trace().Last() != 10 {
 		t.Errorf("the last event is %d, want 10", s.Trace().Last())
+	}
+}
+
+// TestTimersAreBounded ends more messages than memory is kept of, long before their
+// times: what is left in the heap is of memory that is kept, and goes when its time comes.
+func TestTimersAreBounded(t *testing.T) {
+	s := New(0, Limits{})
+	var fx Effects
+	apply := func(now Instant, op Op) {
+		t.Helper()
+		if err := s.Apply(now, op, &fx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(1, &Login{Session: 1})
+	apply(1, &Attach{Session: 1, Sink: 1})
+	apply(1, &Create{Session: 1, Queue: "q"})
+	apply(1, &Subscribe{Session: 1, Queue: "q", Credit: maxFree, Sink: 1})
+	consumer := fx.Consumer.ID
+	for range 3 {
+		for range 3 * maxFree {
+			apply(1, &Send{Session: 1, Queue: "q", Timeout: time.Hour})
+		}
+		apply(1, &Purge{Queue: "q"}) // what waits
+		apply(1, &Ack{Session: 1, Consumer: consumer, Through: s.lastLease})
+		apply(1, &Tick{})
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.timers.slots); n != maxFree+1 || s.NextDeadline() != 0 {
+			t.Errorf("%d timers are in the heap, want those of %d free messages and of the session; the next is due at %d", n, maxFree, s.NextDeadline())
+		}
+	}
+	apply(1, &Send{Session: 1, Queue: "q", Timeout: 2 * time.Hour})
+	apply(1, &Extend{Session: 1, Leases: []Lease{s.lastLease}, Lease: 3 * time.Hour})
+	for range maxFree/tickBatch + 1 {
+		apply(1+Instant(time.Hour), &Tick{})
+	}
+	if n := len(s.timers.slots); n != 1 || s.NextDeadline() != 1+Instant(3*time.Hour) {
+		t.Errorf("%d timers are in the heap, and the next is due at %d; want that of the lease", n, s.NextDeadline())
 	}
 }
 

@@ -251,7 +251,7 @@ func (s *State) unlink(q *Queue, fx *Effects) {
 		return
 	}
 	delete(s.stored, q.id)
-	s.timers.stop(&q.timer)
+	s.timers.drop(&q.timer)
 	s.loaded(q)
 	q.counters.Dropped += uint64(q.spilled)
 	q.bytes -= q.spilledBytes

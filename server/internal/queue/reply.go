@@ -45,17 +45,17 @@ func (op *Reply) apply(s *State, fx *Effects) error {
 			return err // the lease stays: it may be answered later
 		}
 	}
-	reply := s.newMessage()
-	reply.setBody(op.Body, op.BodyLent, op.Buffer)
-	reply.Headers, reply.CorrelationID, reply.Sender = op.Headers, m.CorrelationID, sess.Name
-	if len(op.Failure) > 0 {
-		reply.Failure = &Failure{Handler: op.Failure}
-	}
 	op.count(m, s.now)
 	s.done(m, MessageReplied, fx)
 	if to == nil {
 		fx.ReplyQueueGone = true
 		return nil
+	}
+	reply := s.newMessage()
+	reply.setBody(op.Body, op.BodyLent, op.Buffer)
+	reply.Headers, reply.CorrelationID, reply.Sender = op.Headers, m.CorrelationID, sess.Name
+	if len(op.Failure) > 0 {
+		reply.Failure = &Failure{Handler: op.Failure}
 	}
 	s.answer(to, reply, fx)
 	return nil

@@ -217,7 +217,7 @@ func (s *State) endSession(sess *Session, why error, clean bool, fx *Effects) {
 	if sess.stored {
 		s.dirt.sessionsGone = append(s.dirt.sessionsGone, sess.ID)
 	}
-	s.timers.stop(&sess.timer)
+	s.timers.drop(&sess.timer)
 	fx.SessionsEnded = append(fx.SessionsEnded, SessionEnded{sess.sink, sess.ID, why})
 	for _, c := range sess.consumers {
 		if c.pull != nil {

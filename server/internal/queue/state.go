@@ -84,7 +84,7 @@ func (s *State) Apply(now Instant, op Op, fx *Effects) error {
 // message is m in memory of its own.
 func (s *State) message(m Message) *Message {
 	p := s.newMessage()
-	m.room = p.room
+	m.room, m.timer = p.room, p.timer
 	*p = m
 	return p
 }
@@ -107,24 +107,20 @@ func (s *State) recycle() {
 		if m.buffer != nil {
 			m.buffer.Free()
 		}
-		if len(s.free) < maxFree {
-			room := m.room
-			if cap(room) > LentBytes {
-				room = nil
-			}
-			*m = Message{room: room} // what it held is garbage now
-			s.free = append(s.free, m)
+		if len(s.free) == maxFree {
+			s.timers.drop(&m.timer)
+			continue
 		}
+		m.clear()
+		s.free = append(s.free, m)
 	}
 	s.retired = s.retired[:0]
 }
 
-// NextDeadline is when the next Tick is due; zero when nothing is.
+// NextDeadline is when the next Tick is due; zero when nothing is. It may come too
+// early: then that Tick does nothing.
 func (s *State) NextDeadline() Instant {
-	if len(s.timers) == 0 {
-		return 0
-	}
-	return s.timers[0].at
+	return s.timers.next()
 }
 
 // Limits are the limits in force, defaults filled in.
@@ -150,8 +146,15 @@ func (s *State) newID() ID {
 const tickBatch = 1000
 
 func (*Tick) apply(s *State, fx *Effects) error {
-	for n := 0; n < tickBatch && len(s.timers) > 0 && s.timers[0].at <= s.now; n++ {
-		s.timers[0].t.owner.due(s, fx)
+	for range tickBatch {
+		t, due := s.timers.first(s.now)
+		if t == nil {
+			break
+		}
+		if due {
+			t.owner.due(s, fx)
+		}
+		s.timers.settle(t)
 	}
 	return nil
 }
