@@ -106,22 +106,29 @@ const (
 // reset empties e and keeps its memory.
 func (e *Effects) reset() {
 	e.Result = Result{}
-	e.Refused = emptied(e.Refused)
 	e.Deliveries = emptied(e.Deliveries)
+	if len(e.Refused)+len(e.CallersGone)+len(e.ConsumersEnded)+len(e.SessionsEnded)+
+		len(e.Cancelled)+len(e.Taken)+len(e.Changes)+len(e.Loads) == 0 {
+		return // as most often
+	}
+	e.Refused = emptied(e.Refused)
+	e.CallersGone = emptied(e.CallersGone)
 	e.ConsumersEnded = emptied(e.ConsumersEnded)
 	e.SessionsEnded = emptied(e.SessionsEnded)
 	e.Cancelled = emptied(e.Cancelled)
-	e.CallersGone = emptied(e.CallersGone)
 	e.Taken = emptied(e.Taken)
 	e.Changes = emptied(e.Changes)
 	e.Loads = emptied(e.Loads)
 }
 
-// emptied is list without its elements. Most are empty already.
+// emptied is list without its elements. Most have none, or one, which is cleared
+// without a call.
 func emptied[T any](list []T) []T {
-	if len(list) > 0 {
+	if len(list) == 1 {
+		var none T
+		list[0] = none
+	} else {
 		clear(list)
-		list = list[:0]
 	}
-	return list
+	return list[:0]
 }

@@ -82,6 +82,9 @@ func (l Limits) withDefaults() Limits {
 
 // checkName says what is wrong with a name that a client chose.
 func checkName(what, name string) error {
+	if len(name) <= MaxNameBytes && plain(name) {
+		return nil
+	}
 	switch {
 	case len(name) > MaxNameBytes:
 		return errorf(ErrInvalid, "%s %s is too long: at most %d bytes", what, quote(name), MaxNameBytes)
@@ -96,6 +99,16 @@ func checkName(what, name string) error {
 	return nil
 }
 
+// plain reports whether name is printable ASCII, as names most often are.
+func plain(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func checkQueueName(name string) error {
 	if name == "" {
 		return errorf(ErrInvalid, "the queue has no name; name one of 1 to %d bytes", MaxNameBytes)
@@ -106,8 +119,12 @@ func checkQueueName(name string) error {
 // inRange checks a number against its limits; zero is allowed and means a
 // default.
 func inRange[T ~int64 | ~int | ~uint64](what string, v, lo, hi T) error {
-	if v != 0 && (v < lo || v > hi) {
-		return errorf(ErrInvalid, "%s is %v: it must be from %v to %v, or zero for the default", what, v, lo, hi)
+	if v == 0 || v >= lo && v <= hi {
+		return nil
 	}
-	return nil
+	return errRange(what, v, lo, hi)
+}
+
+func errRange(what string, v, lo, hi any) *Error {
+	return errorf(ErrInvalid, "%s is %v: it must be from %v to %v, or zero for the default", what, v, lo, hi)
 }

@@ -24,10 +24,10 @@ type producer struct {
 }
 
 func checkProducer(name string) error {
-	if len(name) > MaxProducerBytes {
-		return errorf(ErrInvalid, "the producer id is %d bytes: at most %d", len(name), MaxProducerBytes)
+	if len(name) <= MaxProducerBytes {
+		return nil
 	}
-	return nil
+	return errorf(ErrInvalid, "the producer id is %d bytes: at most %d", len(name), MaxProducerBytes)
 }
 
 // repeated is the message that a producer's sequence first made; zero when the

@@ -88,17 +88,23 @@ func (op *Send) check(s *State) error {
 	if n := len(op.Body); n > s.limits.PayloadBytes {
 		return errorf(ErrPayloadTooLarge, "the body is %d bytes: this switch takes at most %d", n, s.limits.PayloadBytes).with("limit", "max_payload_bytes")
 	}
-	for _, err := range []error{
-		checkHeaders(op.Headers),
-		checkName("correlation_id", op.CorrelationID),
-		inRange("timeout_ms", op.Timeout, time.Millisecond, MaxTimeout),
-		inRange("start_ms", op.StartWithin, time.Millisecond, MaxTimeout),
-		inRange("max_attempts", op.MaxAttempts, 1, MaxAttempts),
-		checkProducer(op.Producer),
-	} {
-		if err != nil {
-			return err
-		}
+	if err := checkHeaders(op.Headers); err != nil {
+		return err
+	}
+	if err := checkName("correlation_id", op.CorrelationID); err != nil {
+		return err
+	}
+	if err := inRange("timeout_ms", op.Timeout, time.Millisecond, MaxTimeout); err != nil {
+		return err
+	}
+	if err := inRange("start_ms", op.StartWithin, time.Millisecond, MaxTimeout); err != nil {
+		return err
+	}
+	if err := inRange("max_attempts", op.MaxAttempts, 1, MaxAttempts); err != nil {
+		return err
+	}
+	if err := checkProducer(op.Producer); err != nil {
+		return err
 	}
 	if op.Stream && op.ReplyTo == "" {
 		return errorf(ErrInvalid, "a stream needs a reply_to: a temporary queue for the parts of its reply")

@@ -79,17 +79,16 @@ func (t *Trace) After(n uint64, buf []Event) (got int, missed uint64) {
 	return got, missed
 }
 
-// slot is the place of the next event, with the one that it replaces.
-func (t *Trace) slot() *Event { return &t.events[t.next] }
-
-// stamp numbers and dates the event in slot.
-func (t *Trace) stamp(now Instant) {
-	e := t.slot()
+// slot is the place of the next event, which is numbered and dated. Else it is still
+// the one that it replaces.
+func (t *Trace) slot(now Instant) *Event {
+	e := &t.events[t.next]
 	t.last++
 	if t.next++; t.next == len(t.events) {
 		t.next = 0
 	}
 	e.Number, e.At = t.last, now
+	return e
 }
 
 // Trace is the flight recorder.
@@ -97,14 +96,15 @@ func (s *State) Trace() *Trace { return &s.trace }
 
 // record notes an event that is about no message.
 func (s *State) record(e Event) {
-	*s.trace.slot() = e
-	s.trace.stamp(s.now)
+	slot := s.trace.slot(s.now)
+	e.Number, e.At = slot.Number, slot.At
+	*slot = e
 }
 
 // note notes what happened to m, as m is now, and why; nil for no reason. It
 // writes in place: a call makes six events.
 func (s *State) note(kind EventKind, m *Message, why error) {
-	e := s.trace.slot()
+	e := s.trace.slot(s.now)
 	e.Kind, e.Queue, e.Sender, e.Receiver = kind, m.queue.Name, m.Sender, ""
 	e.Message, e.CorrelationID, e.ReplyTo = m.ID, m.CorrelationID, m.ReplyTo
 	e.Attempt, e.Bytes, e.Took, e.Err, e.Ahead = m.Attempts, len(m.Body), 0, why, 0
@@ -120,6 +120,9 @@ func (s *State) note(kind EventKind, m *Message, why error) {
 			sv.count(kind, e.Took, why, s.now)
 		}
 	}
-	e.prefixLen = uint8(copy(e.prefix[:], m.Body))
-	s.trace.stamp(s.now)
+	if len(m.Body) >= prefixBytes {
+		e.prefix, e.prefixLen = [prefixBytes]byte(m.Body), prefixBytes // without a call
+	} else {
+		e.prefixLen = uint8(copy(e.prefix[:], m.Body))
+	}
 }
