@@ -32,6 +32,9 @@ func (s *State) Check() error {
 	if t.parents != len(s.parents) {
 		return fmt.Errorf("%d messages are in the table of parents, %d know it", len(s.parents), t.parents)
 	}
+	if p := s.latest; p != nil && s.producers[p.name] != p {
+		return fmt.Errorf("producer %q was looked up, and is forgotten", p.name)
+	}
 	return s.checkRest(&t)
 }
 

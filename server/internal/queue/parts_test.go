@@ -186,6 +186,23 @@ func TestOpIsNotChanged(t *testing.T) {
 	}
 }
 
+// TestWindowOfTheSilent restores what a producer sent so long ago that the next one to
+// send has it forgotten: until then it is whole.
+func TestWindowOfTheSilent(t *testing.T) {
+	s := New(0, Limits{ProducerSilence: time.Second})
+	s.now = Instant(time.Hour)
+	s.restoreWindow(&Window{Producer: "p", Seen: 1, Messages: [WindowSlots]uint64{5: 50, 6: 60}})
+	for sequence, message := range map[uint64]uint64{5: 50, 6: 60, 7: 0} {
+		if first, err := s.repeated("p", sequence); first != message || err != nil {
+			t.Errorf("sequence %d is message %d (%v), want %d", sequence, first, err, message)
+		}
+	}
+	s.remember("q", 1, 70, false)
+	if first, err := s.repeated("p", 5); first != 0 || err != nil {
+		t.Errorf("sequence 5 of who is forgotten is message %d (%v)", first, err)
+	}
+}
+
 // TestTraceOverwrites reads a ring that has gone round.
 func TestTraceOverwrites(t *testing.T) {
 	s := New(0, Limits{TraceEvents: 4})

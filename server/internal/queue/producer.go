@@ -12,7 +12,7 @@ type producer struct {
 	name  string
 	high  uint64   // highest sequence seen
 	low   uint64   // lowest sequence in slots
-	slots []uint64 // message sequence by sent sequence, modulo; zero: not seen
+	slots []uint64 // message sequence by sent sequence, modulo their number, a power of two; zero: not seen
 	seen  Instant
 
 	prev, next *producer // in State.quiet
@@ -30,10 +30,22 @@ func checkProducer(name string) error {
 	return errorf(ErrInvalid, "the producer id is %d bytes: at most %d", len(name), MaxProducerBytes)
 }
 
+// producer finds a producer; nil if it is not remembered. A Send asks twice.
+func (s *State) producer(name string) *producer {
+	if p := s.latest; p != nil && p.name == name {
+		return p
+	}
+	p := s.producers[name]
+	if p != nil {
+		s.latest = p
+	}
+	return p
+}
+
 // repeated is the message that a producer's sequence first made; zero when the
 // sequence is new.
 func (s *State) repeated(name string, sequence uint64) (uint64, error) {
-	p := s.producers[name]
+	p := s.producer(name)
 	if p == nil || sequence > p.high {
 		return 0, nil
 	}
@@ -44,7 +56,7 @@ func (s *State) repeated(name string, sequence uint64) (uint64, error) {
 	if sequence < p.low {
 		return 0, nil
 	}
-	return p.slots[sequence%uint64(len(p.slots))], nil
+	return *p.slot(sequence), nil
 }
 
 // remember notes that a producer's new sequence made a message.
@@ -56,7 +68,7 @@ func (s *State) remember(name string, sequence, message uint64, durable bool) {
 }
 
 func (s *State) rememberAt(name string, sequence, message uint64, seen Instant) *producer {
-	p := s.producers[name]
+	p := s.producer(name)
 	if p == nil {
 		if len(s.producers) >= s.limits.Producers {
 			s.forgetProducer(s.quiet.head.name)
@@ -64,52 +76,62 @@ func (s *State) rememberAt(name string, sequence, message uint64, seen Instant) 
 		name = strings.Clone(name)
 		p = &producer{name: name, high: sequence, low: sequence, slots: make([]uint64, 8)}
 		s.producers[name] = p
-	} else {
+		s.quiet.push(p)
+	} else if p != s.quiet.tail {
 		s.quiet.remove(p)
-	}
-	for h := s.quiet.head; h != nil && s.now.Sub(h.seen) > s.limits.ProducerSilence; h = s.quiet.head {
-		s.forgetProducer(h.name)
+		s.quiet.push(p)
 	}
 	p.seen = seen
-	s.quiet.push(p)
+	for h := s.quiet.head; h != p && s.now.Sub(h.seen) > s.limits.ProducerSilence; h = s.quiet.head {
+		s.forgetProducer(h.name)
+	}
 	p.note(sequence, message)
 	return p
 }
 
+// slot is the place of a sequence.
+func (p *producer) slot(sequence uint64) *uint64 {
+	return &p.slots[sequence&uint64(len(p.slots)-1)]
+}
+
 func (p *producer) note(sequence, id uint64) {
-	old := *p
+	high, low := p.high, p.low
 	p.high, p.low = max(p.high, sequence), min(p.low, sequence)
 	if p.high-p.low >= window {
 		p.low = p.high - window + 1
 	}
 	if need := p.high - p.low + 1; need > uint64(len(p.slots)) {
+		old := *p
 		n := uint64(len(p.slots))
 		for n < need {
 			n *= 2
 		}
 		p.slots = make([]uint64, n)
 		// By differences, because the highest number of all has no next.
-		for q := max(old.low, p.low); q-old.low <= old.high-old.low; q++ {
-			p.slots[q%n] = old.slots[q%uint64(len(old.slots))]
+		for q := max(low, p.low); q-low <= high-low; q++ {
+			*p.slot(q) = *old.slot(q)
 		}
-	} else if sequence > old.high {
+	} else if sequence > high {
 		// Sequences that were jumped over are unseen.
-		for q := max(old.high+1, p.low); q < sequence; q++ {
-			p.slots[q%uint64(len(p.slots))] = 0
+		for q := max(high+1, p.low); q < sequence; q++ {
+			*p.slot(q) = 0
 		}
 	} else {
 		// So are those between a new lowest and the old one.
-		for q := p.low; q < old.low; q++ {
-			p.slots[q%uint64(len(p.slots))] = 0
+		for q := p.low; q < low; q++ {
+			*p.slot(q) = 0
 		}
 	}
-	p.slots[sequence%uint64(len(p.slots))] = id
+	*p.slot(sequence) = id
 }
 
 func (s *State) forgetProducer(name string) {
 	if p := s.producers[name]; p != nil {
 		s.quiet.remove(p)
 		delete(s.producers, name)
+		if s.latest == p {
+			s.latest = nil
+		}
 		if p.stored {
 			s.dirt.producersGone = append(s.dirt.producersGone, name)
 		}

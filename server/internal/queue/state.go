@@ -38,6 +38,7 @@ type State struct {
 	awaiting    []*Queue // whose awaits is not synced; they may be destroyed
 	dirt        dirt
 	draining    bool
+	latest      *producer    // that was looked up; it is remembered
 	full        string       // why the disk takes nothing new; empty: it does
 	quiet       producerList // producers by silence, longest first
 	trace       Trace

@@ -34,7 +34,7 @@ func (p *producer) unsaved(ws []Window) []Window {
 		w := &ws[len(ws)-1]
 		for i := range w.Messages {
 			if at := part*WindowSlots + uint64(i); at >= p.low && at <= p.high {
-				w.Messages[i] = p.slots[at%uint64(len(p.slots))]
+				w.Messages[i] = *p.slot(at)
 			}
 		}
 	}
