@@ -177,7 +177,7 @@ func (s *State) checkLoading(q *Queue) error {
 	if q.loading || len(q.runs) == 0 || q.erased > s.synced || q.runs[0].first > s.synced {
 		return nil
 	}
-	idle := slices.ContainsFunc(q.consumers, func(c *Consumer) bool { return c.open() && c.holding == 0 && c.pull == nil })
+	idle := !s.draining && slices.ContainsFunc(q.consumers, func(c *Consumer) bool { return c.open() && c.holding == 0 && c.pull == nil })
 	if q.onDisk() && (idle || q.overflows()) {
 		return fmt.Errorf("its next message is on disk, at %v, and nobody loads it", q.runs)
 	}
