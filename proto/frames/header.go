@@ -78,13 +78,13 @@ func uniqueOfMany(hs []Header) []Header {
 
 func sizeHeaders(n protowire.Number, hs []Header) (size int) {
 	for i := range hs {
-		size += sizeTag(n) + protowire.SizeBytes(hs[i].size())
+		size += sizeTag(n) + sizeLength(hs[i].size())
 	}
 	return size
 }
 
 func (h *Header) size() int {
-	return 2 + protowire.SizeBytes(len(h.Key)) + protowire.SizeBytes(len(h.Value))
+	return 2 + sizeLength(len(h.Key)) + sizeLength(len(h.Value))
 }
 
 func appendHeaders(b []byte, n protowire.Number, hs []Header) []byte {

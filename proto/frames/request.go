@@ -97,7 +97,7 @@ func AppendAnswersReceived(b []byte, n uint64) []byte { return appendVarint(b, 2
 // appendClientFrame begins a frame whose verb's message has the given size; the
 // caller appends that message.
 func appendClientFrame(b []byte, tag uint64, quiet bool, verb Verb, size int) []byte {
-	b = appendLength(b, 1, sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+protowire.SizeBytes(size))
+	b = appendLength(b, 1, sizeVarint(1, tag)+sizeFlag(2, quiet)+sizeTag(verb)+sizeLength(size))
 	b = appendVarint(b, 1, tag)
 	b = appendFlag(b, 2, quiet)
 	return appendLength(b, verb, size)
@@ -327,7 +327,7 @@ func (m *Ack) Unmarshal(b []byte) error {
 
 func (m *Ack) packed() (n int) {
 	for _, l := range m.Leases {
-		n += protowire.SizeVarint(l)
+		n += sizeUvarint(l)
 	}
 	return n
 }

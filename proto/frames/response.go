@@ -107,7 +107,7 @@ func AppendProgress(b []byte, p Progress) []byte {
 }
 
 func appendServerFrame(b []byte, tag uint64, event Event, size int) []byte {
-	b = appendLength(b, 1, sizeVarint(1, tag)+sizeTag(event)+protowire.SizeBytes(size))
+	b = appendLength(b, 1, sizeVarint(1, tag)+sizeTag(event)+sizeLength(size))
 	b = appendVarint(b, 1, tag)
 	return appendLength(b, event, size)
 }

@@ -18,18 +18,29 @@ func appendTag(b []byte, n protowire.Number, kind protowire.Type) []byte {
 	return append(b, byte(n)<<3|byte(kind)|0x80, byte(n>>4))
 }
 
+// sizeUvarint is protowire.SizeVarint, quicker for short ones.
+func sizeUvarint(v uint64) int {
+	if v < 0x80 {
+		return 1
+	}
+	return protowire.SizeVarint(v)
+}
+
+// sizeLength is the size of so many bytes and their length.
+func sizeLength(length int) int { return sizeUvarint(uint64(length)) + length }
+
 func sizeBytes(n protowire.Number, length int) int {
 	if length == 0 {
 		return 0
 	}
-	return sizeTag(n) + protowire.SizeBytes(length)
+	return sizeTag(n) + sizeLength(length)
 }
 
 func sizeVarint(n protowire.Number, v uint64) int {
 	if v == 0 {
 		return 0
 	}
-	return sizeTag(n) + protowire.SizeVarint(v)
+	return sizeTag(n) + sizeUvarint(v)
 }
 
 // The compiler inlines the appends of texts, bytes and numbers up to where there is
@@ -97,7 +108,7 @@ func sizeMessage(n protowire.Number, v []byte) int {
 	if v == nil {
 		return 0
 	}
-	return sizeTag(n) + protowire.SizeBytes(len(v))
+	return sizeTag(n) + sizeLength(len(v))
 }
 
 func sizeFlag(n protowire.Number, v bool) int {
