@@ -326,8 +326,10 @@ func (s *State) dispatch(q *Queue, fx *Effects) {
 			q.ready.remove(c)
 		default:
 			s.deliver(m, c, fx)
-			q.ready.remove(c)
-			if c.open() {
+			if !c.open() {
+				q.ready.remove(c)
+			} else if c != q.ready.tail {
+				q.ready.remove(c)
 				q.ready.push(c)
 			}
 		}
