@@ -250,14 +250,18 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 	if !known {
 		size += len(m.Queue)
 	}
-	b := make([]byte, 0, size)
-	b, d.MessageID = appendText(b, m.MessageID)
-	b, d.CorrelationID = appendText(b, m.CorrelationID)
-	b, d.ReplyTo = appendText(b, m.ReplyTo)
-	if known {
+	b := append(make([]byte, 0, size), m.MessageID...)
+	b = append(b, m.CorrelationID...)
+	b = append(b, m.ReplyTo...)
+	if !known {
+		b = append(b, m.Queue...)
+	}
+	texts := unsafe.String(unsafe.SliceData(b), len(b)) // nobody writes to them any more
+	d.MessageID, texts = texts[:len(m.MessageID)], texts[len(m.MessageID):]
+	d.CorrelationID, texts = texts[:len(m.CorrelationID)], texts[len(m.CorrelationID):]
+	d.ReplyTo, texts = texts[:len(m.ReplyTo)], texts[len(m.ReplyTo):]
+	if d.Queue = texts; known {
 		d.Queue = s.queue
-	} else {
-		b, d.Queue = appendText(b, m.Queue)
 	}
 	switch {
 	case large:
@@ -269,12 +273,4 @@ func (l *loop) newDelivery(m *frames.Delivery, s *Subscription) (*Delivery, erro
 	var err error
 	d.Failure, err = readFailure(m.Failure, d.Headers)
 	return d, err
-}
-
-// appendText appends a text, and returns it as it stands there. The room must be
-// there, and nobody may write to what is appended.
-func appendText(b []byte, text string) ([]byte, string) {
-	n := len(b)
-	b = append(b, text...)
-	return b, unsafe.String(unsafe.SliceData(b[n:]), len(text))
 }

@@ -172,18 +172,17 @@ func (c *Caller) once(ctx context.Context, queue string, m *client.Message, join
 	if timed != nil {
 		c.alarms.set(w, inbox, m.CorrelationID, timed.deadline, after)
 	}
-	o, answered := w.await(ctx, inbox, m.CorrelationID)
+	answered := w.await(ctx, inbox, m.CorrelationID)
 	if timed != nil {
 		c.alarms.unset(w)
 	}
-	c.waiters.Put(w)
-	switch {
-	case !answered:
+	if !answered {
+		c.waiters.Put(w)
 		return client.Reply{}, endedWaiting(ctx, queue, left)
-	case o.timedOut:
-		return client.Reply{}, errTimedOut(queue, after)
 	}
-	return o.answer(ctx, queue)
+	reply, err := w.answer(ctx, queue, after)
+	c.waiters.Put(w)
+	return reply, err
 }
 
 // timeLeft is how long a call may take, of its Timeout and ctx's deadline the

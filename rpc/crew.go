@@ -1,9 +1,6 @@
 package rpc
 
-import (
-	"slices"
-	"sync"
-)
+import "sync"
 
 // spareWorkers is how many idle goroutines a crew keeps for the next burst.
 // Beyond, they end: a hundred thousand stacks are too much to pay for a busy minute.
@@ -22,7 +19,8 @@ type crew struct {
 	mu      sync.Mutex
 	workers []*worker // all, at their index
 	idle    []*worker // those without a job; empty once the crew is closed
-	waiting []*job    // jobs that no worker has begun
+	first   *job      // of those that no worker has begun, the one that has waited longest
+	last    *job      // of them
 	waking  bool      // a worker is on its way to them
 	closed  bool
 	empty   chan struct{} // closed once the crew is closed and the last worker has left
@@ -42,14 +40,19 @@ func newCrew(limit int) *crew {
 // do has a worker do the job, at once unless all are busy. It never blocks.
 func (c *crew) do(j *job) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiting = append(c.waiting, j)
+	if c.first == nil {
+		c.first = j
+	} else {
+		c.last.next = j
+	}
+	c.last = j
 	c.wakeLocked()
+	c.mu.Unlock()
 }
 
 // wakeLocked sees to it that a worker comes for the jobs that wait, if one can.
 func (c *crew) wakeLocked() {
-	if c.waking || c.closed || len(c.waiting) == 0 {
+	if c.waking || c.closed || c.first == nil {
 		return
 	}
 	if n := len(c.idle); n > 0 {
@@ -93,8 +96,8 @@ func (c *crew) next(w *worker, woken bool) (j *job, stays bool) {
 	switch {
 	case c.closed:
 		return nil, false
-	case len(c.waiting) > 0:
-		w.job = c.firstWaitingLocked()
+	case c.first != nil:
+		w.job = c.takeLocked()
 		c.wakeLocked()
 		return w.job, true
 	case len(c.idle) >= spareWorkers:
@@ -104,14 +107,12 @@ func (c *crew) next(w *worker, woken bool) (j *job, stays bool) {
 	return nil, true
 }
 
-// firstWaitingLocked takes the job that has waited longest.
-func (c *crew) firstWaitingLocked() *job {
-	j := c.waiting[0]
-	c.waiting[0] = nil
-	if len(c.waiting) == 1 {
-		c.waiting = c.waiting[:0] // as a rule: its memory is used again
-	} else {
-		c.waiting = c.waiting[1:]
+// takeLocked takes the job that has waited longest.
+func (c *crew) takeLocked() *job {
+	j := c.first
+	c.first, j.next = j.next, nil
+	if c.first == nil {
+		c.last = nil
 	}
 	return j
 }
@@ -151,8 +152,10 @@ func (c *crew) close() {
 func (c *crew) takeWaiting() []*job {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	jobs := c.waiting
-	c.waiting = nil
+	var jobs []*job
+	for c.first != nil {
+		jobs = append(jobs, c.takeLocked())
+	}
 	return jobs
 }
 
@@ -161,7 +164,15 @@ func (c *crew) takeWaiting() []*job {
 func (c *crew) forgetLost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = slices.DeleteFunc(c.waiting, func(j *job) bool { return j.lost.Load() })
+	link := &c.first
+	c.last = nil
+	for j := c.first; j != nil; j = *link {
+		if j.lost.Load() {
+			*link, j.next = j.next, nil
+		} else {
+			c.last, link = j, &j.next
+		}
+	}
 }
 
 // find answers the job of a lease; nil when it is done.
@@ -173,7 +184,7 @@ func (c *crew) find(lease uint64) *job {
 			return w.job
 		}
 	}
-	for _, j := range c.waiting {
+	for j := c.first; j != nil; j = j.next {
 		if j.delivery.Lease() == lease {
 			return j
 		}
@@ -211,7 +222,7 @@ func (c *crew) overdue() []*job {
 			meet(w.job)
 		}
 	}
-	for _, j := range c.waiting {
+	for j := c.first; j != nil; j = j.next {
 		meet(j)
 	}
 	return jobs

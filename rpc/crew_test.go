@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +139,33 @@ func TestCrewMissesNoJob(t *testing.T) {
 	<-s.crew.empty
 }
 
+// TestCrewKeepsJobsInOrder loses each subset of the jobs that wait.
+func TestCrewKeepsJobsInOrder(t *testing.T) {
+	_, next := newJobs(nil, 0)
+	for lost := range 1 << 4 {
+		c := newCrew(0) // nobody takes them
+		var want []*job
+		for n := range 4 {
+			j := next()
+			c.do(j)
+			if lost>>n&1 == 1 {
+				j.lose(client.ErrLeaseGone)
+			} else {
+				want = append(want, j)
+			}
+		}
+		c.forgetLost()
+		last := next()
+		c.do(last)
+		if got := c.takeWaiting(); !slices.Equal(got, append(want, last)) {
+			t.Errorf("of the jobs %04b: %d are left, and not the %d that should be, in order", lost, len(got), len(want)+1)
+		}
+		if got := c.takeWaiting(); len(got) != 0 {
+			t.Errorf("of the jobs %04b: %d are taken twice", lost, len(got))
+		}
+	}
+}
+
 func TestCrewForgetsWhatIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		finish := make(chan struct{})
@@ -161,8 +189,11 @@ func TestCrewForgetsWhatIsLost(t *testing.T) {
 			t.Errorf("%d jobs are overdue at the second look, want 3", n)
 		}
 		s.crew.forgetLost()
-		if n := len(s.crew.waiting); n != 2 {
-			t.Errorf("%d jobs wait, want 2", n)
+		if jobs := s.crew.takeWaiting(); len(jobs) != 2 {
+			t.Errorf("%d jobs wait, want 2", len(jobs))
+		} else {
+			s.crew.do(jobs[0])
+			s.crew.do(jobs[1])
 		}
 		jobs[2].lose(client.ErrLeaseGone) // and nobody forgets it
 		close(finish)

@@ -42,7 +42,10 @@ type job struct {
 	settled atomic.Bool // its lease was, or is about to be, given up: by the worker or by the drain
 	lost    atomic.Bool // its lease is gone
 	unasked atomic.Bool // its caller is gone
-	seen    bool        // the extender has met it before; owned by the crew's lock
+
+	// Owned by the crew's lock.
+	seen bool // the extender has met it before
+	next *job // the one that has waited longest after it; nil: none, or a worker has begun it
 }
 
 func newJob(s *service, d *client.Delivery) *job {
@@ -121,6 +124,8 @@ func (j *job) reply(body []byte, err error) error {
 	}
 	err = j.delivery.Reply(body, j.request.replyHeaders)
 	switch { // not the switch's InvalidArgument: the request is fine
+	case err == nil:
+		return nil
 	case errors.Is(err, client.ErrPayloadTooLarge): // as gRPC does
 		return errors.Join(err, j.fail(status.Errorf(codes.ResourceExhausted, "the handler's reply cannot travel: %v", err)))
 	case errors.Is(err, client.ErrInvalid):

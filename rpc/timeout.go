@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -95,7 +96,7 @@ func (a *alarms) ring(l *line) {
 		inbox := w.inbox
 		w.leaveLine()
 		if inbox.Cancel(w.id) {
-			w.tell(outcome{timedOut: true}) // it has room: nobody else tells it now
+			w.tell(outcome{err: errAlarm}) // it has room: nobody else tells it now
 		}
 	}
 	if l.first == nil {
@@ -104,6 +105,9 @@ func (a *alarms) ring(l *line) {
 	}
 	l.timer.Reset(l.first.due.Sub(now))
 }
+
+// errAlarm has a call end that had no reply within its Timeout.
+var errAlarm = errors.New("no reply in time")
 
 // errTimedOut is for a call that had no reply within its Timeout.
 func errTimedOut(queue string, after time.Duration) *Error {

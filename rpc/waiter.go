@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/d3b0a776/switch/client"
@@ -10,7 +11,7 @@ import (
 // A waiter is one call that waits for its reply. It is used again for other
 // calls, so that a call needs no channel of its own.
 type waiter struct {
-	outcome outcome       // set before done is signalled, and cleared when it was read
+	outcome outcome       // set before done is signalled
 	done    chan struct{} // capacity 1, so that the receive loop never waits; never closed
 
 	// Guarded by Caller.alarms.
@@ -25,9 +26,8 @@ var _ client.Pending = (*waiter)(nil)
 
 // An outcome is a reply or the reason why none will come.
 type outcome struct {
-	reply    client.Reply
-	err      error
-	timedOut bool
+	reply client.Reply
+	err   error // errAlarm: its Timeout has passed
 }
 
 // waiter is a waiter that nobody uses. Its channel is empty, as it is again
@@ -47,22 +47,21 @@ func (w *waiter) tell(o outcome) {
 }
 
 // await waits for the outcome. It is false if ctx has ended before.
-func (w *waiter) await(ctx context.Context, inbox *client.Inbox, id string) (outcome, bool) {
-	if end := ctx.Done(); end == nil {
+func (w *waiter) await(ctx context.Context, inbox *client.Inbox, id string) bool {
+	end := ctx.Done()
+	if end == nil {
 		<-w.done // costs a third of what select does
-	} else {
-		select {
-		case <-w.done:
-		case <-end:
-			if inbox.Cancel(id) {
-				return outcome{}, false
-			}
-			<-w.done // the reply was quicker
-		}
+		return true
 	}
-	o := w.outcome
-	w.outcome = outcome{}
-	return o, true
+	select {
+	case <-w.done:
+	case <-end:
+		if inbox.Cancel(id) {
+			return false
+		}
+		<-w.done // the reply was quicker
+	}
+	return true
 }
 
 // Answered takes the reply.
@@ -71,13 +70,18 @@ func (w *waiter) Answered(r client.Reply) { w.tell(outcome{reply: r}) }
 // Lost takes the client's word that no reply will come.
 func (w *waiter) Lost(err error) { w.tell(outcome{err: err}) }
 
-// answer turns the outcome into what Call returns.
-func (o outcome) answer(ctx context.Context, queue string) (client.Reply, error) {
+// answer turns the outcome into what Call returns, and forgets it. after is the
+// call's Timeout.
+func (w *waiter) answer(ctx context.Context, queue string, after time.Duration) (client.Reply, error) {
+	o := w.outcome
+	w.outcome = outcome{}
 	switch {
-	case o.err != nil:
-		return client.Reply{}, fromClient(queue, o.err)
-	case o.reply.Failure != nil:
+	case o.err == nil && o.reply.Failure == nil:
+		return o.reply, nil
+	case o.err == nil:
 		return client.Reply{}, fromFailure(ctx, queue, o.reply.Failure)
+	case errors.Is(o.err, errAlarm):
+		return client.Reply{}, errTimedOut(queue, after)
 	}
-	return o.reply, nil
+	return client.Reply{}, fromClient(queue, o.err)
 }
