@@ -92,9 +92,13 @@ func (i *Inbox) Request(ctx context.Context, queue string, m Message, p Pending)
 	case p == nil:
 		return invalid("nobody waits for the reply to request %q; use Send", m.CorrelationID)
 	}
+	var send frames.Send
+	if err := c.fill(ctx, &send, queue, &m); err != nil {
+		return err
+	}
 	var room [fewHeaders]frames.Header
-	send, err := c.frame(ctx, queue, &m, room[:0])
-	if err != nil {
+	var err error
+	if send.Headers, err = fillHeaders(room[:0], m.Headers); err != nil {
 		return err
 	}
 	if err := i.enter(ctx); err != nil {

@@ -97,8 +97,11 @@ func receipt(m *frames.Sent) Receipt {
 // When ctx ends first, the message may or may not be in the queue.
 func (c *Client) Send(ctx context.Context, queue string, m Message) (Receipt, error) {
 	k := c.sendCall()
+	if err := c.fill(ctx, &k.send, queue, &m); err != nil {
+		return Receipt{}, err
+	}
 	var err error
-	if k.send, err = c.frame(ctx, queue, &m, k.send.Headers[:0]); err != nil {
+	if k.send.Headers, err = fillHeaders(k.send.Headers[:0], m.Headers); err != nil {
 		return Receipt{}, err
 	}
 	if err := c.enter(ctx); err != nil {
@@ -128,9 +131,13 @@ func (c *Client) SendAsync(ctx context.Context, queue string, m Message, told fu
 	if told == nil {
 		return invalid("nobody is told what becomes of a message to queue %q", queue)
 	}
+	var send frames.Send
+	if err := c.fill(ctx, &send, queue, &m); err != nil {
+		return err
+	}
 	var room [fewHeaders]frames.Header
-	send, err := c.frame(ctx, queue, &m, room[:0])
-	if err != nil {
+	var err error
+	if send.Headers, err = fillHeaders(room[:0], m.Headers); err != nil {
 		return err
 	}
 	if err := c.enter(ctx); err != nil {
@@ -164,37 +171,32 @@ func (c *Client) recycle(k *call) {
 	}
 }
 
-// frame translates m, with its headers appended to headers.
-func (c *Client) frame(ctx context.Context, queue string, m *Message, headers []frames.Header) (frames.Send, error) {
+// fill translates m, but for its headers, into f, which has nothing but memory for
+// those.
+func (c *Client) fill(ctx context.Context, f *frames.Send, queue string, m *Message) error {
 	if err := c.check(ctx, queue, m); err != nil {
-		return frames.Send{}, err
+		return err
 	}
 	create, err := m.Create.encode()
 	if err != nil {
-		return frames.Send{}, invalid("options of queue %q: %v", queue, err)
+		return invalid("options of queue %q: %v", queue, err)
 	}
-	headers, err = fillHeaders(headers, m.Headers)
-	if err != nil {
-		return frames.Send{}, err
-	}
-	return frames.Send{
-		Queue:           queue,
-		Body:            m.Body,
-		Headers:         headers,
-		CorrelationID:   m.CorrelationID,
-		ReplyTo:         m.ReplyTo,
-		TimeoutMS:       toMillis(m.Timeout),
-		Producer:        m.Producer,
-		Sequence:        m.Sequence,
-		Create:          create,
-		RequireConsumer: m.RequireConsumer,
-		MaxAttempts:     uint32(m.MaxAttempts),
-		Key:             m.Key,
-		KeyTTLMS:        toMillis(m.KeyTTL),
-		Parent:          m.Parent,
-		StartMS:         toMillis(m.StartWithin),
-		Stream:          m.Stream,
-	}, nil
+	f.Queue = queue
+	f.Body = m.Body
+	f.CorrelationID = m.CorrelationID
+	f.ReplyTo = m.ReplyTo
+	f.TimeoutMS = toMillis(m.Timeout)
+	f.Producer = m.Producer
+	f.Sequence = m.Sequence
+	f.Create = create
+	f.RequireConsumer = m.RequireConsumer
+	f.MaxAttempts = uint32(m.MaxAttempts)
+	f.Key = m.Key
+	f.KeyTTLMS = toMillis(m.KeyTTL)
+	f.Parent = m.Parent
+	f.StartMS = toMillis(m.StartWithin)
+	f.Stream = m.Stream
+	return nil
 }
 
 // check refuses what would harm more than itself: what is not UTF-8 or too large
