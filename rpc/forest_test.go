@@ -212,9 +212,10 @@ func (f *forest) operate(ctx context.Context) {
 			continue
 		}
 		id := calls[r.IntN(len(calls))]
-		below := f.below(func(n *node) bool { return n.message == id })
+		is := func(n *node) bool { return n.message == id }
+		below := f.below(is)
 		if _, err := admin.CancelCall(ctx, id); err == nil {
-			f.ended(below, "an operator's cancel")
+			f.ended(below, is, "an operator's cancel")
 		}
 	}
 }
