@@ -67,6 +67,9 @@ func (i *callInfo) request(ctx context.Context, queue, method string) (rpc.Reque
 		}
 		md = metadata.Join(metadata.New(more), md) // in this order, as gRPC sends them
 	}
+	if err := checkMetadata(md); err != nil {
+		return rpc.Request{}, err
+	}
 	headers := make(map[string]string, len(md)+2)
 	putMetadata(headers, "", md)
 	headers[headerMethod] = method

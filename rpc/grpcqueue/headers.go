@@ -64,7 +64,7 @@ func numbered(name string, n int) string {
 }
 
 // metadataOf gives the metadata of headers whose names begin with prefix. It
-// leaves out what is no metadata.
+// leaves out what is no metadata: gRPC would refuse the whole call over it.
 func metadataOf(headers map[string]string, prefix string) (metadata.MD, error) {
 	md := metadata.MD{}
 	for name := range headers {
@@ -104,8 +104,22 @@ func isKey(name string) bool {
 	return name != ""
 }
 
-// printable reports whether a text can be a value of metadata. gRPC refuses the whole
-// call over one that can't.
+// checkMetadata refuses values that gRPC does not carry, as grpc-go does.
+func checkMetadata(md metadata.MD) error {
+	for key, values := range md {
+		if strings.HasSuffix(strings.ToLower(key), binarySuffix) {
+			continue
+		}
+		for _, value := range values {
+			if !printable(value) {
+				return status.Errorf(codes.Internal, "the value of metadata %q is not printable ASCII: give the key the suffix %s", key, binarySuffix)
+			}
+		}
+	}
+	return nil
+}
+
+// printable reports whether a text can be a value of metadata.
 func printable(value string) bool {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {

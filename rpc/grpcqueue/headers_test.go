@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Metadata comes out as it went in, whatever is in it, and header and trailer
+// Metadata comes out as it went in, and header and trailer
 // metadata of one reply stay apart.
 func TestMetadataTravels(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -66,3 +66,23 @@ func TestHeadersThatAreNoMetadata(t *testing.T) {
 }
 
 func sameMD(a, b metadata.MD) bool { return maps.EqualFunc(a, b, slices.Equal[[]string]) }
+
+// What gRPC does not carry is refused where it is sent, as grpc-go does, and not lost.
+func TestMetadataThatDoesNotTravel(t *testing.T) {
+	for _, md := range []metadata.MD{{"echo": {"Jürgen"}}, {"a": {"fine", "two\nlines"}}} {
+		if err := checkMetadata(md); status.Code(err) != codes.Internal {
+			t.Errorf("%v: %v", md, err)
+		}
+		var s transport
+		if s.SetHeader(md) == nil || s.SetTrailer(md) == nil || len(s.header)+len(s.trailer) > 0 {
+			t.Errorf("%v is taken for a reply", md)
+		}
+		ctx := metadata.NewOutgoingContext(t.Context(), md)
+		if _, err := new(callInfo).request(ctx, "q", "/x/y"); status.Code(err) != codes.Internal {
+			t.Errorf("%v is sent with a request: %v", md, err)
+		}
+	}
+	if err := checkMetadata(metadata.Pairs("a", "~ ", "a-bin", "\x00\xff")); err != nil {
+		t.Error(err)
+	}
+}

@@ -30,6 +30,9 @@ func (t *transport) Method() string { return t.method }
 
 // SetHeader adds header metadata, which goes with the first message or the reply.
 func (t *transport) SetHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.sent {
@@ -54,6 +57,9 @@ func (t *transport) SendHeader(md metadata.MD) error {
 
 // SetTrailer adds trailer metadata.
 func (t *transport) SetTrailer(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.trailer = metadata.Join(t.trailer, md)
