@@ -1,6 +1,10 @@
 package rpc
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/d3b0a776/switch/client"
+)
 
 // A part that does not follow on the last one is refused: after a crash of the switch
 // another server may have begun the stream anew.
@@ -9,7 +13,7 @@ func TestInflowRefusesGaps(t *testing.T) {
 		f := inflow{more: make(chan struct{}, 1)}
 		last := len(numbers) - 1
 		for i, n := range numbers {
-			if f.followsLocked(n) != (i < last) { // nobody else has it
+			if f.put(n, &client.Delivery{Body: []byte("x")}) != (i < last) {
 				t.Errorf("%s: %v: part %d is wrongly said to follow", name, numbers, n)
 			}
 		}

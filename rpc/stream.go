@@ -114,11 +114,12 @@ type inflow struct {
 	cut   error // what is received at once
 }
 
-// put takes a part on the receive loop. It is false if one is missing before it.
-func (f *inflow) put(d *client.Delivery) bool {
+// put takes the part of a number on the receive loop. It is false if one is missing
+// before it.
+func (f *inflow) put(number uint64, d *client.Delivery) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.followsLocked(d.Part()) {
+	if f.last++; number != f.last {
 		return false
 	}
 	if len(d.Body) > 0 || len(d.Headers) > 0 || !d.End() && d.ReplyTo == "" {
@@ -128,12 +129,6 @@ func (f *inflow) put(d *client.Delivery) bool {
 		_ = d.Ack() // it only says something
 	}
 	return true
-}
-
-// followsLocked reports whether a part is the next one.
-func (f *inflow) followsLocked(number uint64) bool {
-	f.last++
-	return number == f.last
 }
 
 // finish says what is received after the parts.

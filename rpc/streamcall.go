@@ -121,7 +121,7 @@ func (c *Caller) keep(s *streamCall) bool {
 
 // part takes a part on the client's receive loop.
 func (s *streamCall) part(d *client.Delivery) {
-	if !s.stream.in.put(d) {
+	if !s.stream.in.put(d.Part(), d) {
 		s.finish(nil, &Error{Origin: OriginTransport, Queue: s.stream.queue, code: codes.Aborted,
 			cause: fmt.Errorf("%w: part %d came, and one before it did not", client.ErrStreamBroken, d.Part())}, true)
 		return

@@ -144,7 +144,7 @@ func (s *streamJob) ready() error {
 
 // part takes a part on the client's receive loop.
 func (s *streamJob) part(d *client.Delivery) {
-	if !s.stream.in.put(d) {
+	if !s.stream.in.put(d.Part(), d) {
 		s.job.context.end(client.ErrStreamBroken)
 		return
 	}
