@@ -43,6 +43,7 @@ type tally struct {
 	bytes     int
 	running   int // timers
 	slots     int // theirs
+	lost      int // timers without one, which never come
 	parents   int
 	resident  int
 	reserved  int
@@ -319,6 +320,9 @@ func (s *State) checkRest(t *tally) error {
 func (t *tally) timer(of *timer) {
 	if of.at != 0 {
 		t.running++
+		if of.place.pos == 0 {
+			t.lost++
+		}
 	}
 	if of.place.pos != 0 {
 		t.slots++
@@ -339,6 +343,9 @@ func (s *State) checkTimers(t *tally) error {
 	h := &s.timers
 	if t.running != h.running || t.slots != len(h.slots) {
 		return fmt.Errorf("%d timers are set and %d are in the heap, %d and %d are known", h.running, len(h.slots), t.running, t.slots)
+	}
+	if t.lost > 0 {
+		return fmt.Errorf("%d timers are set and not in the heap", t.lost)
 	}
 	return h.check()
 }

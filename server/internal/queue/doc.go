@@ -5,9 +5,9 @@
 // State holds everything. It has no lock, no clock and no goroutine, and does
 // no I/O: time comes in with each operation, and Apply answers with Effects
 // (deliver this to that consumer, this session ended) or with an error and the
-// state untouched. NextDeadline says when a Tick is due. So one thread may own
-// a State, a test may run a day of it in a millisecond, and the same operations
-// may one day come out of a replicated log.
+// state untouched. NextDeadline is a time before which no Tick is due. So
+// one thread may own a State, a test may run a day of it in a millisecond, and the
+// same operations may one day come out of a replicated log.
 //
 //	          Send                     deliver                  Ack, Reply
 //	(nothing) ─────► waiting ◄───────────────────────► leased ───────────► done

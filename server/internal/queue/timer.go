@@ -87,10 +87,10 @@ func (h *timers) drop(t *timer) {
 	}
 }
 
-// first is the timer of the first slot, if its time has come, and whether that is
-// when it is due: it may have been stopped or moved since. Settle follows.
+// first is the timer of the first slot, if its time has come or nothing is set, and
+// whether it is due: it may have been stopped or moved since. Settle follows.
 func (h *timers) first(now Instant) (t *timer, due bool) {
-	if len(h.slots) == 0 || h.slots[0].at > now {
+	if len(h.slots) == 0 || h.slots[0].at > now && h.running > 0 {
 		return nil, false
 	}
 	t = h.slots[0].t
