@@ -47,6 +47,8 @@ func readProfile(r io.Reader) (counts, error) {
 // packageOf is the package of a function by its full name. Assembly has names of its
 // own, nearly all of them the runtime's.
 func packageOf(function string) string {
+	function = strings.TrimPrefix(strings.TrimPrefix(function, "type:.eq."), "type:.hash.")
+	function, _, _ = strings.Cut(function, "[") // types have packages of their own
 	slash := strings.LastIndexByte(function, '/')
 	dot := strings.IndexByte(function[slash+1:], '.')
 	if dot < 0 {

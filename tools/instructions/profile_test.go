@@ -40,9 +40,13 @@ fn=(14)
 1 72
 fn=(16) example.org/v1.2/x.init'2
 7 2
+fn=(18) slices.Delete[go.shape.[]*example.org/switch/client.Inbox]
+7 1
+fn=(20) type:.eq.example.org/v1.2/x.key
+7 1
 totals: 165
 `))
-	want := counts{"runtime": 12 + 72, "example.org/switch/proto/frames": 81, "example.org/v1.2/x": 2}
+	want := counts{"runtime": 12 + 72, "example.org/switch/proto/frames": 81, "example.org/v1.2/x": 3, "slices": 1}
 	if err != nil || !maps.Equal(c, want) {
 		t.Errorf("got %v (%v), want %v", c, err, want)
 	}
