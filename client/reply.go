@@ -2,13 +2,13 @@ package client
 
 import "github.com/d3b0a776/switch/proto/frames"
 
-// Reply is what comes of a request of an [Inbox], which has acked it.
+// Reply is what comes of a request of an [Inbox], which acks it.
 type Reply struct {
 	// Body is the payload. It may be empty.
 	Body []byte
 	// Headers are as sent. Nil when there are none.
 	Headers map[string]string
-	// Failure is set when the request failed; then there is no Body.
+	// Failure is set when the request failed; then Body means nothing.
 	Failure *Failure
 }
 

@@ -9,7 +9,7 @@ import (
 // A lazyContext is the context of one running handler, or of a call with a
 // Timeout. Setting up a context with a deadline costs more than many a handler
 // does, and handlers of that kind never look at theirs. So the real one is made
-// at the first look.
+// at the first look, or when it ends with a cause.
 type lazyContext struct {
 	// Set at construction.
 	parent   context.Context

@@ -116,7 +116,7 @@ func (c *codec[T]) mustMake(caller string) {
 			panic(fmt.Sprintf("%s: %T does not say which message it is; take a generated type, or read the body of the Request", caller, c.message))
 		}
 	}()
-	c.message.ProtoReflect().New()
+	c.message.ProtoReflect().Type() // of a generated type this makes nothing
 }
 
 // fitting is the encoding for a value of T beside one that is encoded as e.
