@@ -32,7 +32,7 @@ func run(revision string, most float64) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	before := tree{dir: scratch + "/tree", scratch: scratch}
 	if err := before.checkOut(revision); err != nil {
 		return err

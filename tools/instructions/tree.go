@@ -66,7 +66,7 @@ func (t *tree) profile(binary string, w work, iterations int) (counts, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was read
 	return readProfile(f)
 }
 
