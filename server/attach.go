@@ -301,6 +301,9 @@ func (r *receiver) execute(l *link, c *command) error {
 	case frames.VerbSend:
 		c.send.Session = l.session
 		fx, err := r.tx.Apply(&c.send)
+		if err == nil {
+			err = answerLost(&r.tx, &c.send, fx)
+		}
 		if err == nil && (fx.Duplicate || fx.Joined) {
 			c.refused()
 		}

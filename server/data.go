@@ -93,7 +93,7 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 		if err != nil {
 			return nil, err
 		}
-		fx, err := tx.Apply(&queue.Send{
+		op := queue.Send{
 			Session:         id,
 			Queue:           req.GetQueue(),
 			Body:            req.GetBody(),
@@ -113,8 +113,12 @@ func (d *dataService) Send(ctx context.Context, req *pb.SendRequest) (*pb.SendRe
 			KeyTTL:          millis(req.GetKeyTtlMs()),
 			Parent:          parent,
 			StartWithin:     millis(req.GetStartMs()),
-		})
+		}
+		fx, err := tx.Apply(&op)
 		if err != nil {
+			return nil, err
+		}
+		if err := answerLost(tx, &op, fx); err != nil {
 			return nil, err
 		}
 		return &pb.SendResponse{MessageId: fx.ID.String(), Duplicate: fx.Duplicate, Durability: durability(fx.Queue), Joined: fx.Joined}, nil

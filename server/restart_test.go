@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,37 @@ var restartContracts = []contract{
 		if s.waiting("gone") != 0 {
 			s.Error("a queue came back with what was destroyed")
 		}
+	}},
+	// A caller whose switch was killed between its reply and the caller's hearing of it
+	// sends its request again. Nobody has the reply: it must not wait for it.
+	{name: "G7_a_repeated_request_whose_answer_is_lost_fails", play: func(s *scene) {
+		caller, server := s.client("caller"), s.client("server")
+		caller.create("q", nil)
+		to := caller.temporary()
+		work := server.subscribe("q", 10)
+		ask := func(n uint64) *pb.SendRequest {
+			req := numbered("q", "me", n)
+			req.ReplyTo, req.CorrelationId = to, fmt.Sprint(n)
+			return req
+		}
+		answered := caller.isNew(ask(1))
+		server.reply(server.take(), "lost")
+		if caller.isRepeated(ask(1)) != answered {
+			s.Error("in the same life the answer waits, and the request was refused or is new")
+		}
+		running := caller.isNew(ask(2))
+		server.take()
+		s.again(&caller, &server)
+		caller.refused(ask(1), codes.Unavailable, pb.Reason_REASON_UNSPECIFIED)
+		if caller.isRepeated(ask(2)) != running {
+			s.Error("a request that came back is not repeated under its id")
+		}
+		server.bound(work)
+		server.reply(server.take(), "kept")
+		caller.isRepeated(ask(2)) // the answer waits, for the consumer that is made now
+		caller.subscribe(to, 10)
+		caller.gets("kept")
+		caller.isRepeated(ask(2)) // it is on its way
 	}},
 	{name: "G2_a_repeated_send_answers_the_first_id", play: func(s *scene) {
 		p := s.client("p")

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/d3b0a776/switch/proto/frames"
@@ -168,4 +170,16 @@ func malformed(what string) error {
 // invalid is an INVALID_ARGUMENT that only the translation can see.
 func invalid(format string, args ...any) error {
 	return &queue.Error{Kind: queue.ErrInvalid, Text: fmt.Sprintf(format, args...)}
+}
+
+// errAnswerLost leaves it open whether the request has run.
+var errAnswerLost = status.Error(codes.Unavailable, "the switch was restarted, and has lost the answer to the request")
+
+// answerLost refuses a request that was sent before, and whose answer will not come
+// any more.
+func answerLost(tx *engine.Tx, op *queue.Send, fx *queue.Effects) error {
+	if fx.Duplicate && tx.State().AnswerLost(op, fx.ID) {
+		return errAnswerLost
+	}
+	return nil
 }

@@ -834,7 +834,8 @@ type SendRequest struct {
 	Producer []byte `protobuf:"bytes,8,opt,name=producer,proto3" json:"producer,omitempty"`
 	// The idempotency key's second half: a number that rises with each Send of the
 	// producer. A repeated number answers duplicate; one 4,096 or more below the
-	// highest is ALREADY_EXISTS. A producer is forgotten after an hour of silence. Zero: the Send is not idempotent.
+	// highest is ALREADY_EXISTS. A repeated request whose answer was lost with an earlier life of the
+	// switch is UNAVAILABLE. A producer is forgotten after an hour of silence. Zero: the Send is not idempotent.
 	Sequence uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Present: make the queue with these options if it is missing, in the same
 	// step. Ignored when it exists.

@@ -1,5 +1,7 @@
 package queue
 
+import "slices"
+
 // MaxFailureBytes bounds a handler's encoded failure: 16 KiB of details and a
 // message of a few lines.
 const MaxFailureBytes = 20 << 10
@@ -145,6 +147,35 @@ func (s *State) cancel(m *Message, fx *Effects) CancelState {
 	}
 	s.endChildren(children, id, fx)
 	return state
+}
+
+// AnswerLost reports whether who repeats a request, which first made message id, would
+// wait for nothing: an earlier life of the switch has ended it, and the answer is not
+// here. The look at the answers is bounded: beyond lookBack that wait, it may be wrong.
+func (s *State) AnswerLost(op *Send, id ID) bool {
+	r := s.temporary[op.ReplyTo]
+	return r != nil && id.Epoch != s.epoch && r.inbox == nil && r.pending[op.CorrelationID] == nil && r.joined[op.CorrelationID] == nil &&
+		!r.hasReply(op.CorrelationID)
+}
+
+// hasReply says whether a reply to a request waits in q, or is on its way.
+func (q *Queue) hasReply(correlationID string) bool {
+	looked := 0
+	for m := q.waiting.head; m != nil && looked < lookBack; m = m.next {
+		if m.CorrelationID == correlationID {
+			return true
+		}
+		looked++
+	}
+	for _, c := range q.consumers {
+		for m := c.held.tail; m != nil && looked < lookBack; m = m.heldPrev {
+			if m.CorrelationID == correlationID {
+				return true
+			}
+			looked++
+		}
+	}
+	return slices.ContainsFunc(q.returned, func(m *Message) bool { return m.CorrelationID == correlationID })
 }
 
 // givenUp is what a request that runs for nobody has on disk beyond the attempts that
