@@ -26,7 +26,7 @@ func (tx *Tx) keep(fx *queue.Effects) {
 		case queue.MessageStored:
 			p.batch.PutMessage(p.record.of(q, c.Message))
 		case queue.MessageGone:
-			p.batch.DeleteMessage(p.record.of(q, c.Message))
+			p.batch.DeleteMessage(p.record.gone(q, c.Message))
 		case queue.AttemptsCounted:
 			p.batch.PutAttempts(q, c.Message.ID.Sequence, c.Attempts)
 		case queue.QueueStored:
@@ -86,6 +86,15 @@ func (r *record) of(number uint64, m *queue.Message) *store.Message {
 		Parent: store.ID{Epoch: st.Parent.Epoch, Sequence: st.Parent.Sequence}, StartBy: int64(st.StartBy), Failure: st.Failure}
 	if m.AttemptsStored() {
 		r.message.Attempts = max(1, st.Attempts)
+	}
+	return &r.message
+}
+
+// gone is what the store needs of a message that it deletes.
+func (r *record) gone(number uint64, m *queue.Message) *store.Message {
+	r.message = store.Message{Queue: number, Sequence: m.ID.Sequence, Body: m.Body, Request: m.Request()}
+	if m.AttemptsStored() {
+		r.message.Attempts = 1
 	}
 	return &r.message
 }

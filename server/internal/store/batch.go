@@ -55,34 +55,48 @@ func (b *Batch) deleteRange(from, to []byte) {
 	b.ranges++
 }
 
-// PutMessage stores a message, but not its attempts; a request is also entered
-// into the index that Start reads. Nothing of m is kept.
-func (b *Batch) PutMessage(m *Message) {
-	head := appendHead(b.value(), m)
-	b.scratch = head
-	op := b.b.SetDeferred(sizePlace, len(head)+len(m.Body))
-	appendPlace(op.Key[:0], familyMessage, m.Queue, m.Sequence)
-	copy(op.Value[copy(op.Value, head):], m.Body)
-	must(op.Finish())
-	if m.Request {
-		must(b.b.Set(appendPlace(b.key(), familyRequest, m.Queue, m.Sequence), nil, nil))
+// raise sees to it that the store has a format that older versions refuse: they
+// would not know what to do with what comes.
+func (b *Batch) raise(format uint64) {
+	if b.d.format.Load() < format {
+		b.put([]byte{familyFormat}, appendNumber(b.value(), format))
+		b.d.format.Store(format)
 	}
 }
 
-// DeleteMessage deletes a message, with its attempts if m has some and its entry
-// among the requests if it is one. The rest of m should be as it was stored:
-// the size of what is deleted tells the store when its space is worth winning
-// back. A wrong size does no other harm.
-func (b *Batch) DeleteMessage(m *Message) {
+// family is where a message is: requests are apart, so that Start finds them.
+func (m *Message) family() byte {
+	if m.Request {
+		return familyRequest
+	}
+	return familyMessage
+}
+
+// PutMessage stores a message, but not its attempts. It must be new: no message
+// is stored twice. Nothing of m is kept.
+func (b *Batch) PutMessage(m *Message) {
+	if m.Request {
+		b.raise(requestFormat)
+	}
 	head := appendHead(b.value(), m)
 	b.scratch = head
-	b.deleted += int64(len(head) + len(m.Body))
-	op := b.b.DeleteSizedDeferred(sizePlace, uint32(len(head)+len(m.Body)))
-	appendPlace(op.Key[:0], familyMessage, m.Queue, m.Sequence)
+	op := b.b.SetDeferred(sizePlace, len(head)+len(m.Body))
+	appendPlace(op.Key[:0], m.family(), m.Queue, m.Sequence)
+	copy(op.Value[copy(op.Value, head):], m.Body)
 	must(op.Finish())
-	if m.Request {
-		b.delete(appendPlace(b.key(), familyRequest, m.Queue, m.Sequence))
-	}
+}
+
+// DeleteMessage deletes a message, with its attempts if m has some. Of the rest of
+// m only the place, Request and the length of the body matter: how much is deleted
+// tells the store when its space is worth winning back.
+//
+// A message is written once and its key never used again, so its deletion need not
+// outlive it: when the two meet, mostly before either has left memory, both go.
+func (b *Batch) DeleteMessage(m *Message) {
+	b.deleted += int64(len(m.Body) + liveCost)
+	op := b.b.SingleDeleteDeferred(sizePlace)
+	appendPlace(op.Key[:0], m.family(), m.Queue, m.Sequence)
+	must(op.Finish())
 	if m.Attempts > 0 {
 		b.delete(appendPlace(b.key(), familyAttempts, m.Queue, m.Sequence))
 	}
@@ -100,9 +114,15 @@ func (b *Batch) DeleteMessages(queue, from, to uint64) {
 	if from > to {
 		return
 	}
-	for family := byte(familyRequest); family <= familyMessage; family++ {
-		b.deleteRange(appendPlace(b.key(), family, queue, from), after(appendPlace(b.end(), family, queue, to)))
+	b.deletePlaces(familyAttempts, queue, from, to)
+	b.deletePlaces(familyMessage, queue, from, to)
+	if b.d.format.Load() >= requestFormat {
+		b.deletePlaces(familyRequest, queue, from, to)
 	}
+}
+
+func (b *Batch) deletePlaces(family byte, queue, from, to uint64) {
+	b.deleteRange(appendPlace(b.key(), family, queue, from), after(appendPlace(b.end(), family, queue, to)))
 }
 
 // PutQueue stores the definition of a queue.
@@ -123,7 +143,7 @@ func (b *Batch) DeleteQueue(queue uint64) {
 	b.delete(appendID(b.key(), familyStat, queue))
 	b.DeleteMessages(queue, 0, 1<<64-1)
 	if b.d.format.Load() >= keyedFormat {
-		b.deleteRange(appendPlace(b.key(), familyKeyed, queue, 0), after(appendPlace(b.end(), familyKeyed, queue, 1<<64-1)))
+		b.deletePlaces(familyKeyed, queue, 0, 1<<64-1)
 	}
 	b.d.reclaim.set(queue, Stat{}, 0)
 }

@@ -22,6 +22,10 @@ func (d *Disk) Start(now time.Time) (Start, error) {
 	if err := d.guard.apart(func() error { return d.read(&r) }); err != nil {
 		return Start{}, fmt.Errorf("read the store in %q: %w", d.dir, mark(err))
 	}
+	if err := d.gather(r.s.Requests[:len(r.index)]); err != nil {
+		return Start{}, fmt.Errorf("put the requests of the store in %q together: %w", d.dir, err)
+	}
+	slices.SortFunc(r.s.Requests, func(a, b Message) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	if err := d.begin(&r, uint64(now.UnixMilli())); err != nil {
 		return Start{}, fmt.Errorf("begin an epoch of the store in %q: %w", d.dir, err)
 	}
@@ -35,9 +39,9 @@ func (d *Disk) Start(now time.Time) (Start, error) {
 
 // reading is a start while it is being read.
 type reading struct {
-	s        Start
-	hasKey   bool
-	requests []Place
+	s      Start
+	hasKey bool
+	index  []Place // of the requests that are among the messages: the first of s.Requests
 }
 
 func (d *Disk) read(r *reading) (err error) {
@@ -59,10 +63,27 @@ func (d *Disk) read(r *reading) (err error) {
 		return err
 	}
 	r.s.Windows = dropStale(r.s.Windows)
-	if err := r.readRequests(it); err != nil {
+	if err := r.readIndexed(it); err != nil {
 		return err
 	}
-	return r.readKeyed(it)
+	if err := r.readFrom(it, familyKeyed); err != nil {
+		return err
+	}
+	return r.readAttempts(it)
+}
+
+// readFrom reads all records from a family on.
+func (r *reading) readFrom(it *pebble.Iterator, family byte) error {
+	for ok := it.SeekGE([]byte{family}); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if err := r.add(it.Key(), value); err != nil {
+			return err
+		}
+	}
+	return it.Error()
 }
 
 // add takes a record.
@@ -88,16 +109,19 @@ func (r *reading) add(key, value []byte) error {
 	case Window:
 		s.Windows = append(s.Windows, v)
 	case Place:
-		r.requests = append(r.requests, v)
+		r.index = append(r.index, v)
+	case *Message:
+		s.Requests = append(s.Requests, *v)
+	case *Keyed:
+		s.Keyed = append(s.Keyed, *v)
 	}
 	return nil
 }
 
-// readRequests reads the messages of the index, and then their attempts: in the
-// order of the keys, as that is how they lie on the disk.
-func (r *reading) readRequests(it *pebble.Iterator) error {
+// readIndexed reads the requests that formats 1 and 2 have among the messages.
+func (r *reading) readIndexed(it *pebble.Iterator) error {
 	var key []byte
-	for _, at := range r.requests {
+	for _, at := range r.index {
 		key = appendPlace(key[:0], familyMessage, at.Queue, at.Sequence)
 		value, err := find(it, key)
 		if err != nil {
@@ -112,6 +136,12 @@ func (r *reading) readRequests(it *pebble.Iterator) error {
 		}
 		r.s.Requests = append(r.s.Requests, *m)
 	}
+	return nil
+}
+
+// readAttempts reads those of the requests.
+func (r *reading) readAttempts(it *pebble.Iterator) error {
+	var key []byte
 	for i := range r.s.Requests {
 		m := &r.s.Requests[i]
 		key = appendPlace(key[:0], familyAttempts, m.Queue, m.Sequence)
@@ -126,7 +156,26 @@ func (r *reading) readRequests(it *pebble.Iterator) error {
 			return err
 		}
 	}
-	slices.SortFunc(r.s.Requests, func(a, b Message) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return nil
+}
+
+// gather moves requests from among the messages to where they are now, and makes
+// the store one of the newest format. What a crash leaves is moved by the next start.
+func (d *Disk) gather(requests []Message) error {
+	const most = 1 << 20 // bytes of a batch, about
+	for len(requests) > 0 {
+		b := d.NewBatch()
+		for len(requests) > 0 && b.Size() < most {
+			m := &requests[0]
+			b.delete(appendPlace(b.key(), familyIndex, m.Queue, m.Sequence))
+			b.delete(appendPlace(b.key(), familyMessage, m.Queue, m.Sequence))
+			b.PutMessage(m)
+			requests = requests[1:]
+		}
+		if err := b.Commit(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -77,7 +77,7 @@ type checking struct {
 	queue    map[uint64]bool
 	stat     map[uint64]Stat // as stored
 	live     map[uint64]Stat // as counted
-	requests []Place         // the index, not yet met as messages
+	index    []Place         // of requests, not yet met as messages
 	attempts []Place         // the same
 	asked    map[Place]bool  // the requests
 }
@@ -131,8 +131,8 @@ func (c *checking) table(name string) error {
 	return errors.Join(r.ValidateBlockChecksums(), r.Close())
 }
 
-// records reads all records. The index of requests and the attempts come before
-// the messages, in the same order.
+// records reads all records. The index of requests, where there is one, and the
+// attempts come before the messages, in the same order.
 func (c *checking) records() error {
 	return c.d.each(func(key, value []byte) bool {
 		v, err := decodeRecord(key, value)
@@ -140,6 +140,11 @@ func (c *checking) records() error {
 			c.r.problem("%v", err)
 		} else {
 			c.record(v)
+			if m, ok := v.(*Message); ok && key[0] == familyMessage {
+				c.indexed(m)
+			} else if ok && !m.Request {
+				c.r.problem("message %d of queue %d is among the requests, and is none", m.Sequence, m.Queue)
+			}
 		}
 		c.step(uint64(len(key) + len(value)))
 		return true
@@ -160,7 +165,7 @@ func (c *checking) record(v any) {
 	case Window:
 		c.r.Windows++
 	case Place:
-		c.requests = append(c.requests, v)
+		c.index = append(c.index, v)
 	case PlaceAttempts:
 		c.attempts = append(c.attempts, v.Place)
 	case *Message:
@@ -182,13 +187,17 @@ func (c *checking) message(m *Message) {
 		c.r.Requests++
 		c.asked[at] = true
 	}
-	var listed bool
-	if c.requests, listed = c.meet(c.requests, at, "the index of requests"); listed != m.Request {
-		c.r.problem("message %d of queue %d: request is %v, in the index of requests is %v", m.Sequence, m.Queue, m.Request, listed)
-	}
 	c.attempts, _ = c.meet(c.attempts, at, "the attempts")
 	if m.Sequence > c.last {
 		c.r.problem("message %d of queue %d is above the last sequence, %d", m.Sequence, m.Queue, c.last)
+	}
+}
+
+// indexed compares a message that is not apart with the index.
+func (c *checking) indexed(m *Message) {
+	var listed bool
+	if c.index, listed = c.meet(c.index, Place{m.Queue, m.Sequence}, "the index of requests"); listed != m.Request {
+		c.r.problem("message %d of queue %d: request is %v, in the index of requests is %v", m.Sequence, m.Queue, m.Request, listed)
 	}
 }
 
@@ -218,7 +227,7 @@ func (c *checking) meet(list []Place, at Place, what string) (rest []Place, met 
 // fit compares what was counted with what is noted.
 func (c *checking) fit() {
 	end := Place{1<<64 - 1, 1<<64 - 1}
-	c.meet(c.requests, end, "the index of requests")
+	c.meet(c.index, end, "the index of requests")
 	c.meet(c.attempts, end, "the attempts")
 	for _, id := range slices.Sorted(maps.Keys(c.live)) {
 		if !c.queue[id] {

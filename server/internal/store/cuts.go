@@ -65,30 +65,27 @@ func (c *cuts) room(bytes int64) bool {
 	return true
 }
 
-// after is the first cut behind a message; nil when there is none.
-func (c *cuts) after(queue, sequence uint64) []byte {
+// after is the first cut behind a message of a family, or the end of the family.
+func (c *cuts) after(family byte, queue, sequence uint64) []byte {
 	for _, q := range c.queues {
 		if q.queue > queue || q.queue == queue && q.middle > sequence {
-			return appendPlace(nil, familyMessage, q.queue, q.middle)
+			return appendPlace(nil, family, q.queue, q.middle)
 		}
 	}
-	return nil
+	return []byte{family + 1}
 }
 
 // tableEnd says where the table that begins with a key has to end: before end, if
 // that is not nil.
 func (d *Disk) tableEnd(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
-	if len(key) == 0 || key[0] < familyRequest {
-		return policy, []byte{familyRequest}, nil
-	}
-	if key[0] < familyMessage {
-		return policy, []byte{key[0] + 1}, nil
+	if len(key) == 0 || key[0] < familyIndex {
+		return policy, []byte{familyIndex}, nil
 	}
 	queue, sequence, err := splitPlace(key[:min(len(key), sizePlace)]) // the bound of a deletion is longer
-	if key[0] != familyMessage || err != nil {
-		return policy, nil, nil // behind all messages
+	if family := key[0]; err != nil || family != familyMessage && family != familyRequest {
+		return policy, []byte{family + 1}, nil
 	}
 	d.reclaim.mu.Lock()
 	defer d.reclaim.mu.Unlock()
-	return policy, d.reclaim.cuts.after(queue, sequence), nil
+	return policy, d.reclaim.cuts.after(key[0], queue, sequence), nil
 }

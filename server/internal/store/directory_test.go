@@ -155,7 +155,7 @@ func TestANewerFormatIsRefused(t *testing.T) {
 	rewrite(t, fs, func(db *pebble.DB) error {
 		return db.Set([]byte{1}, binary.AppendUvarint([]byte{1}, 77), pebble.Sync)
 	})
-	refused(t, fs, "store", store.ErrFormat, "77", "formats 1 to 2", "newer")
+	refused(t, fs, "store", store.ErrFormat, "77", "formats 1 to 3", "newer")
 }
 
 func TestANewerPebbleIsRefused(t *testing.T) {

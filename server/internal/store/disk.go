@@ -154,9 +154,9 @@ func (d *Disk) checkFormat(readOnly bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if f < firstFormat || f > keyedFormat {
+	if f < firstFormat || f > newestFormat {
 		return fmt.Errorf("the directory holds %w %d; this version reads and writes formats %d to %d; "+
-			"use the version that wrote it, or a newer one", ErrFormat, f, firstFormat, keyedFormat)
+			"use the version that wrote it, or a newer one", ErrFormat, f, firstFormat, newestFormat)
 	}
 	d.format.Store(f)
 	return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -29,7 +30,7 @@ type (
 		Queue uint64
 		Stat
 	}
-	// Place is an entry of the index of requests.
+	// Place is an entry of the index of requests, which formats 1 and 2 have.
 	Place struct{ Queue, Sequence uint64 }
 	// PlaceAttempts is how many attempts of a message count.
 	PlaceAttempts struct {
@@ -38,7 +39,8 @@ type (
 	}
 )
 
-// Dump reads everything in the store of a directory, in the order of the keys.
+// Dump reads everything in the store of a directory, in the order of the keys; but
+// requests are among the other messages of their queue.
 // Nobody else may have it open. A record that can't be decoded is an error that
 // names it, and the records behind it follow; any other error is the last.
 func Dump(dir string, o Options) iter.Seq2[Record, error] {
@@ -64,23 +66,41 @@ func Dump(dir string, o Options) iter.Seq2[Record, error] {
 	}
 }
 
-// each calls f for each record, until that is enough. Key and value are lent.
+// each calls f for each record, until that is enough: in the order of the keys, but
+// the requests come among the other messages. Key and value are lent.
 func (d *Disk) each(f func(key, value []byte) (more bool)) (err error) {
-	it, err := d.db.NewIter(&pebble.IterOptions{})
+	it, err := d.db.NewIter(&pebble.IterOptions{UpperBound: []byte{familyRequest}})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
+	requests, err := it.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{LowerBound: []byte{familyRequest}}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, requests.Close()) }()
+	it.First()
+	requests.First()
+	for it.Valid() || requests.Valid() {
+		next := it
+		if !it.Valid() || requests.Valid() && isBefore(requests.Key(), it.Key()) {
+			next = requests
+		}
+		value, err := next.ValueAndErr()
 		if err != nil {
 			return err
 		}
-		if !f(it.Key(), value) {
+		if !f(next.Key(), value) {
 			return nil
 		}
+		next.Next()
 	}
-	return it.Error()
+	return errors.Join(it.Error(), requests.Error())
+}
+
+// isBefore reports whether a request comes before another record.
+func isBefore(request, key []byte) bool {
+	return key[0] > familyMessage || key[0] == familyMessage && bytes.Compare(request[1:], key[1:]) < 0
 }
 
 // decodeRecord reads any record. Nothing of it points into key or value.
@@ -112,7 +132,7 @@ func decodeRecord(key, value []byte) (any, error) {
 		return decodeSession(key, value)
 	case familyWindow:
 		return decodeWindow(key, value)
-	case familyRequest:
+	case familyIndex:
 		return decodePlace(key, value)
 	case familyAttempts:
 		p, err := decodePlace(key, nil)
@@ -121,7 +141,7 @@ func decodeRecord(key, value []byte) (any, error) {
 		}
 		n, err := decodeAttempts(key, value)
 		return PlaceAttempts{p, n}, err
-	case familyMessage:
+	case familyMessage, familyRequest:
 		return decodeMessage(key, value)
 	case familyKeyed:
 		return decodeKeyed(key, value)

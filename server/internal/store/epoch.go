@@ -1,10 +1,13 @@
 package store
 
 // Formats of the store: which records there are, and their keys. It begins with
-// the first, and has the other one once a call with a key is stored.
+// the first, and has another once it holds what that one brought: calls with keys,
+// or requests apart from the other messages.
 const (
-	firstFormat = 1
-	keyedFormat = 2
+	firstFormat   = 1
+	keyedFormat   = 2
+	requestFormat = 3
+	newestFormat  = requestFormat
 )
 
 func appendNumber(b []byte, v uint64) []byte { return appendUint(append(b, valueFormat), v) }

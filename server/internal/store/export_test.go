@@ -16,6 +16,9 @@ func (d *Disk) Compact() error {
 	return d.db.Compact(context.Background(), []byte{0}, []byte{familyEnd}, false)
 }
 
+// Failed is closed when the store has failed.
+func (d *Disk) Failed() <-chan struct{} { return d.guard.failed }
+
 // DecodeRecord reads any record.
 var DecodeRecord = decodeRecord
 
@@ -39,15 +42,20 @@ func Encode(v any) (key, value []byte) {
 	case Window:
 		return appendWindow(nil, v.Producer, v.Part), appendWindowValue(nil, &v)
 	case Place:
-		return appendPlace(nil, familyRequest, v.Queue, v.Sequence), nil
+		return appendPlace(nil, familyIndex, v.Queue, v.Sequence), nil
 	case PlaceAttempts:
 		return appendPlace(nil, familyAttempts, v.Queue, v.Sequence), appendInt([]byte{valueFormat}, int64(v.Attempts))
 	case *Keyed:
 		return appendPlace(nil, familyKeyed, v.Queue, v.Request), appendKeyed(nil, v)
 	case *Message:
-		return appendPlace(nil, familyMessage, v.Queue, v.Sequence), append(appendHead(nil, v), v.Body...)
+		return appendPlace(nil, v.family(), v.Queue, v.Sequence), append(appendHead(nil, v), v.Body...)
 	}
 	panic(v)
+}
+
+// EncodeIndexed writes a message as formats 1 and 2 have requests.
+func EncodeIndexed(m *Message) (key, value []byte) {
+	return appendPlace(nil, familyMessage, m.Queue, m.Sequence), append(appendHead(nil, m), m.Body...)
 }
 
 // PutRaw puts a record as it is.

@@ -25,12 +25,13 @@ type faulty struct {
 func openFaulty(t *testing.T) *faulty {
 	t.Helper()
 	f := &faulty{mem: vfs.NewCrashableMem(), failed: make(chan error, 100)}
-	fs := hookFS{FS: clonedFS{f.mem}, before: func(op, name string) error {
+	hook := func(op, name string) error {
 		if fail := f.fail.Load(); fail != nil {
 			return (*fail)(op, name)
 		}
 		return nil
-	}}
+	}
+	fs := hookFS{FS: clonedFS{f.mem}, before: hook, read: hook}
 	var err error
 	f.Disk, err = store.Open("store", store.Options{
 		FS: fs, MemTableBytes: smallTables, FullPause: time.Millisecond,
@@ -121,6 +122,59 @@ func TestOneFailedCallEndsAll(t *testing.T) {
 			return
 		}
 	}
+}
+
+// A merge that can't read a table ends the store as well, and nothing else: it
+// would panic in Pebble's own goroutine.
+func TestAMergeThatCannotRead(t *testing.T) {
+	for at := int64(1); ; at++ {
+		f := openFaulty(t)
+		commit(t, f.Disk, func(b *store.Batch) {
+			for s := uint64(1); s <= 300; s++ {
+				b.PutMessage(&store.Message{Queue: 1, Sequence: s, Request: s%2 == 0, Body: make([]byte, 1000)})
+			}
+		})
+		if err := f.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, f.Disk, func(b *store.Batch) {
+			for s := uint64(1); s <= 300; s += 3 {
+				b.DeleteMessage(&store.Message{Queue: 1, Sequence: s, Request: s%2 == 0})
+			}
+		})
+		var reads atomic.Int64
+		f.from(func(op, _ string) error {
+			if op != "read" || reads.Add(1) != at {
+				return nil
+			}
+			return syscall.EIO
+		})
+		done := make(chan error, 1)
+		go func() { done <- f.Compact() }() // which may stay for ever
+		select {
+		case err := <-done:
+			if err != nil || reads.Load() >= at {
+				t.Errorf("a merge that fails at read %d of %d answers %v", at, reads.Load(), err)
+			}
+			if at < 3 {
+				t.Errorf("only %d reads", reads.Load())
+			}
+			return
+		case <-f.Disk.Failed():
+			f.dead(t, syscall.EIO)
+		}
+	}
+}
+
+// Deletions rely on it that no message is written twice. If one is and Pebble meets
+// both, the store ends instead of delivering it again.
+func TestAMessageWrittenTwiceEndsTheStore(t *testing.T) {
+	f := openFaulty(t)
+	m := store.Message{Queue: 1, Sequence: 1}
+	commit(t, f.Disk, func(b *store.Batch) { b.PutMessage(&m); b.PutMessage(&m) })
+	commit(t, f.Disk, func(b *store.Batch) { b.DeleteMessage(&m) })
+	go func() { _ = f.Flush() }() // which may stay for ever
+	f.dead(t, store.ErrCorrupt)
 }
 
 func ext(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

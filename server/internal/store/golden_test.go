@@ -92,10 +92,14 @@ func put(b *store.Batch, record any) {
 	case store.PlaceAttempts:
 		b.PutAttempts(v.Queue, v.Sequence, v.Attempts)
 	case *store.Message:
+		if v.Request {
+			b.PutRaw(store.EncodeIndexed(v)) // nobody writes that any more
+			return
+		}
 		b.PutMessage(v)
 	case *store.Keyed:
 		b.PutKeyed(v)
-	case store.Format, store.Place: // written by Open, and with the message
+	case store.Format: // written by Open
 	default:
 		b.PutRaw(store.Encode(v))
 	}
@@ -150,6 +154,32 @@ func TestTheFormatOfKeys(t *testing.T) {
 	want, err := os.ReadFile(goldenKeyed)
 	if err != nil || got.String() != string(want) {
 		t.Errorf("the records are not those of %s (%v):\n%s", goldenKeyed, err, got.String())
+	}
+}
+
+// goldenRequest is what format 3 has besides, and no index of requests.
+const goldenRequest = "testdata/format-3.txt"
+
+// TestTheFormatOfRequests compares a request, and sees that a store is of an older
+// format until it has one.
+func TestTheFormatOfRequests(t *testing.T) {
+	var got bytes.Buffer
+	fs := vfs.NewMem()
+	d := open(t, fs, "store")
+	request := full(3, 258)
+	key, value := store.Encode(&request)
+	if read, err := store.DecodeRecord(key, value); err != nil || !reflect.DeepEqual(read, &request) {
+		t.Errorf("it reads as %+v, %v", read, err)
+	}
+	commit(t, d, func(b *store.Batch) { b.PutMessage(&store.Message{Queue: 3, Sequence: 257}) })
+	first := formatOf(t, fs, d)
+	d = open(t, fs, "store")
+	commit(t, d, func(b *store.Batch) { b.PutMessage(&request) })
+	second := formatOf(t, fs, d)
+	fmt.Fprintf(&got, "# %T\n%x\n%x\n# the format before and after: %x %x\n", request, key, value, first, second)
+	want, err := os.ReadFile(goldenRequest)
+	if err != nil || got.String() != string(want) {
+		t.Errorf("the records are not those of %s (%v):\n%s", goldenRequest, err, got.String())
 	}
 }
 

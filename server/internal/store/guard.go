@@ -13,7 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A guard makes the store stop at the first write or sync that fails. Pebble
+// A guard makes the store stop at the first write or sync that fails, and at a table
+// that can't be read. Pebble
 // itself would panic then with locks released that it releases again, which
 // nothing can catch, or try anew, which after a failed sync proves nothing. So
 // the guard stands between Pebble and the file system: it remembers the failure,
@@ -116,7 +117,7 @@ func (g *guard) apart(f func() error) error {
 // block stops the goroutine for ever.
 func block() { select {} }
 
-// wrote looks at the outcome of a write-like call on a file. It returns when
+// wrote looks at the outcome of a guarded call on a file. It returns when
 // there was no error, when the file is not of the store (a checkpoint's), and
 // when the disk is full and what was written is a table: Pebble has that in
 // memory and in the log, so it drops the torn table and makes another.

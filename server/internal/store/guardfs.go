@@ -1,9 +1,15 @@
 package store
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"errors"
+	"io"
 
-// guardFS shows every call that changes the store's files to the guard. Removing
-// is not among them: a file too many does no harm.
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// guardFS shows every call that changes the store's files to the guard, and those
+// that read its tables: on an error from those, a merge of Pebble's may panic.
+// Removing is not among them: a file too many does no harm.
 type guardFS struct {
 	vfs.FS
 	g *guard
@@ -30,6 +36,15 @@ func (fs guardFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.O
 	return fs.file("open", name, f, err)
 }
 
+// Open opens a file for reading.
+func (fs guardFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	f, err := fs.FS.Open(name, o...)
+	if err != nil || !isTable(name) {
+		return f, err
+	}
+	return guardFile{File: f, name: name, g: fs.g}, nil
+}
+
 // OpenDir opens a directory for syncing it.
 func (fs guardFS) OpenDir(name string) (vfs.File, error) {
 	f, err := fs.FS.OpenDir(name)
@@ -53,11 +68,20 @@ func (fs guardFS) file(verb, name string, f vfs.File, err error) (vfs.File, erro
 	return guardFile{File: f, name: name, g: fs.g}, nil
 }
 
-// guardFile is a file that is written.
+// guardFile is a file that is written, or a table.
 type guardFile struct {
 	vfs.File
 	name string
 	g    *guard
+}
+
+// ReadAt reads at a place.
+func (f guardFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(p, at)
+	if err != nil && f.g.armed.Load() && !(n == len(p) && errors.Is(err, io.EOF)) {
+		return n, f.g.wrote("read", f.name, err)
+	}
+	return n, err
 }
 
 // Write appends.

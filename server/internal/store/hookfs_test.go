@@ -7,11 +7,13 @@ import (
 )
 
 // A hookFS calls before and after each call that changes files; an error of
-// before is that of the call, which is then not made.
+// before is that of the call, which is then not made. Read comes before each
+// reading of a table in the same way.
 type hookFS struct {
 	vfs.FS
 	before func(op, name string) error
 	after  func(op, name string)
+	read   func(op, name string) error
 }
 
 func (h hookFS) do(op, name string, f func() error) error {
@@ -52,6 +54,14 @@ func (h hookFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.Ope
 	return h.open("create", name, func() (vfs.File, error) { return h.FS.OpenReadWrite(name, c, o...) })
 }
 
+func (h hookFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	f, err := h.FS.Open(name, o...)
+	if err != nil {
+		return nil, err
+	}
+	return hookFile{f, h, name}, nil
+}
+
 func (h hookFS) OpenDir(name string) (vfs.File, error) {
 	f, err := h.FS.OpenDir(name)
 	return hookFile{f, h, name}, err
@@ -85,6 +95,15 @@ func (f hookFile) Write(p []byte) (n int, err error) {
 		return err
 	})
 	return n, err
+}
+
+func (f hookFile) ReadAt(p []byte, at int64) (int, error) {
+	if f.h.read != nil {
+		if err := f.h.read("read", f.name); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.ReadAt(p, at)
 }
 
 func (f hookFile) Sync() error { return f.h.do("sync", f.name, f.File.Sync) }

@@ -8,7 +8,7 @@ import (
 
 // A key is its family's byte and then big-endian numbers, so that the order of
 // keys is the order of the numbers. The families are in the order in which they
-// are read: a start reads all below familyAttempts in one pass, and familyKeyed.
+// are read: a start reads all below familyAttempts in one pass, and from familyKeyed on.
 const (
 	familyFormat   = 0x01
 	familyKey      = 0x02
@@ -18,11 +18,12 @@ const (
 	familyStat     = 0x06 // queue
 	familySession  = 0x07 // session
 	familyWindow   = 0x08 // length of the producer, producer, slot
-	familyRequest  = 0x09 // queue, sequence
+	familyIndex    = 0x09 // queue, sequence; of the requests, in formats 1 and 2
 	familyAttempts = 0x0a // queue, sequence
 	familyMessage  = 0x0b // queue, sequence
 	familyKeyed    = 0x0c // queue, sequence of the request
-	familyEnd      = 0x0d
+	familyRequest  = 0x0d // queue, sequence
+	familyEnd      = 0x0e
 )
 
 // Sizes of keys, in bytes.
@@ -120,14 +121,16 @@ func name(key []byte) string {
 			return fmt.Sprintf("window %d of producer %x", slot, producer)
 		}
 		return "window"
-	case familyRequest:
-		return "request" + place
+	case familyIndex:
+		return "entry in the index of requests" + place
 	case familyAttempts:
 		return "attempts of message" + place
 	case familyMessage:
 		return "message" + place
 	case familyKeyed:
 		return "call with a key, of message" + place
+	case familyRequest:
+		return "request" + place
 	}
 	return fmt.Sprintf("record of the unknown family %#x", key[0])
 }

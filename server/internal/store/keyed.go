@@ -3,8 +3,6 @@ package store
 import (
 	"slices"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // Keyed is a call with an idempotency key. While it is not answered its request
@@ -34,14 +32,9 @@ const (
 	keyedFlagsKnown = 1<<iota - 1
 )
 
-// PutKeyed stores a call with a key, over an earlier form of it. From the first
-// on the store has a format that older versions refuse: they would not know what
-// to do with the replies.
+// PutKeyed stores a call with a key, over an earlier form of it.
 func (b *Batch) PutKeyed(k *Keyed) {
-	if b.d.format.Load() < keyedFormat {
-		b.put([]byte{familyFormat}, appendNumber(b.value(), keyedFormat))
-		b.d.format.Store(keyedFormat)
-	}
+	b.raise(keyedFormat)
 	b.put(appendPlace(b.key(), familyKeyed, k.Queue, k.Request), appendKeyed(b.value(), k))
 }
 
@@ -98,20 +91,4 @@ func decodeKeyed(key, value []byte) (*Keyed, error) {
 		d.rest = nil
 	}
 	return k, d.end(key)
-}
-
-// readKeyed reads the calls with keys, which lie behind the messages.
-func (r *reading) readKeyed(it *pebble.Iterator) error {
-	for ok := it.SeekGE([]byte{familyKeyed}); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return err
-		}
-		k, err := decodeKeyed(it.Key(), value)
-		if err != nil {
-			return err
-		}
-		r.s.Keyed = append(r.s.Keyed, *k)
-	}
-	return it.Error()
 }

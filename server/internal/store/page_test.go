@@ -70,6 +70,7 @@ func TestPages(t *testing.T) {
 func TestMessagesAreTheReaders(t *testing.T) {
 	d := open(t, vfs.NewMem(), "store")
 	m := full(1, 1)
+	m.Request = false
 	commit(t, d, func(b *store.Batch) { b.PutMessage(&m) })
 	ms, _ := page(t, d, 1, 1, 1, 0, 0)
 	ms[0].Body[0]++
@@ -84,14 +85,15 @@ func TestDumpAndCheck(t *testing.T) {
 	fs := vfs.NewMem()
 	d := open(t, fs, "store")
 	begin(t, d)
-	a, b := full(1, 1), store.Message{Queue: 1, Sequence: 2, Body: []byte("xy")}
+	a, b, c := full(1, 2), store.Message{Queue: 1, Sequence: 1, Body: []byte("xy")}, store.Message{Queue: 1, Sequence: 3}
 	commit(t, d, func(batch *store.Batch) {
 		batch.PutQueue(&store.Queue{ID: 1})
-		batch.PutStat(1, store.Stat{Messages: 2, Bytes: 6}, 0)
+		batch.PutStat(1, store.Stat{Messages: 3, Bytes: 6}, 0)
 		batch.PutMessage(&a)
 		batch.PutMessage(&b)
+		batch.PutMessage(&c)
 		batch.PutAttempts(1, 2, 3)
-		batch.PutSequence(2)
+		batch.PutSequence(3)
 		batch.PutSession(&store.Session{ID: 5})
 		batch.PutWindow(&store.Window{Producer: "p"})
 	})
@@ -100,14 +102,21 @@ func TestDumpAndCheck(t *testing.T) {
 	}
 
 	names := map[string]any{}
+	var order []uint64
 	for r, err := range store.Dump("store", store.Options{FS: fs}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		names[r.Name] = r.Value
+		if m, ok := r.Value.(*store.Message); ok {
+			order = append(order, m.Sequence)
+		}
 	}
-	if len(names) != 12 || names["signing key"] != (store.SigningKey{}) || names["stat of queue 1"] != (store.QueueStat{Queue: 1, Stat: store.Stat{Messages: 2, Bytes: 6}}) {
+	if len(names) != 12 || names["signing key"] != (store.SigningKey{}) || names["stat of queue 1"] != (store.QueueStat{Queue: 1, Stat: store.Stat{Messages: 3, Bytes: 6}}) {
 		t.Errorf("dumped %v: %v", slices.Sorted(maps.Keys(names)), names)
+	}
+	if !slices.Equal(order, []uint64{1, 2, 3}) {
+		t.Errorf("the messages came in the order %v: the second is a request", order)
 	}
 	for _, err := range store.Dump("store", store.Options{FS: fs}) {
 		if err != nil {
@@ -123,7 +132,7 @@ func TestDumpAndCheck(t *testing.T) {
 		}
 		last = done
 	})
-	if err != nil || r.Problems != nil || r.Messages != 2 || r.Bytes != 6 || r.Requests != 1 || r.Queues != 1 || r.Sessions != 1 || r.Windows != 1 || r.Tables == 0 {
+	if err != nil || r.Problems != nil || r.Messages != 3 || r.Bytes != 6 || r.Requests != 1 || r.Queues != 1 || r.Sessions != 1 || r.Windows != 1 || r.Tables == 0 {
 		t.Errorf("checked %+v, %v", r, err)
 	}
 }
@@ -137,7 +146,7 @@ func TestCheckFindsWhatDoesNotFit(t *testing.T) {
 		b.PutStat(1, store.Stat{Messages: 1}, 0)
 		b.PutAttempts(1, 5, 1)
 		b.PutRaw(store.Encode(store.Place{Queue: 1, Sequence: 6}))
-		b.PutRaw(store.Encode(&request))
+		b.PutRaw(store.EncodeIndexed(&request))
 	})
 	if err := d.Close(); err != nil {
 		t.Fatal(err)

@@ -66,10 +66,11 @@ func (d *Disk) pebbleOptions(o Options) *pebble.Options {
 		// What a destroyed queue held is given back also when nobody writes.
 		FlushDelayDeleteRange: rangesFlushed,
 		Logger:                pebbleLogger{d.guard, o.Logger},
-		EventListener:         &pebble.EventListener{BackgroundError: d.guard.background, DataCorruption: d.damaged},
+		EventListener:         &pebble.EventListener{BackgroundError: d.guard.background, DataCorruption: d.damaged, PossibleAPIMisuse: d.misused},
 		DisableTableStats:     o.ReadOnly, // they only help compactions
 	}
 	if o.ReadOnly { // nothing to lose: who reads it, gets the error
+		p.FS = o.FS
 		p.EventListener.BackgroundError = func(error) {}
 		p.EventListener.DataCorruption = func(pebble.DataCorruptionInfo) {}
 	}
@@ -86,9 +87,20 @@ func (d *Disk) pebbleOptions(o Options) *pebble.Options {
 }
 
 // damaged ends the use of a store with a table that can't be read: messages of it
-// that were to be deleted would come back, and others never be delivered.
+// that were to be deleted would come back, and others never be delivered. It does
+// not return, as a merge would panic then.
 func (d *Disk) damaged(i pebble.DataCorruptionInfo) {
 	d.guard.fail(fmt.Errorf("%s is %w: %w", i.Path, ErrCorrupt, i.Details))
+	block()
+}
+
+// misused ends the use of a store in which a message was written twice: its one
+// deletion would leave the other, which would be delivered again.
+func (d *Disk) misused(i pebble.PossibleAPIMisuseInfo) {
+	if i.Kind == pebble.NondeterministicSingleDelete {
+		d.guard.fail(fmt.Errorf("%s was written twice: %w", name(i.UserKey), ErrCorrupt))
+		block()
+	}
 }
 
 // slow logs a call to the file system that takes long.

@@ -96,7 +96,7 @@ func (d *Disk) reclaiming() {
 // that the disk is full: then some parts may have been merged.
 func (d *Disk) merge() {
 	_ = d.guard.run(func() error {
-		err := d.db.Compact(d.reclaim.ctx, []byte{familyRequest}, []byte{familyMessage + 1}, true)
+		err := d.db.Compact(d.reclaim.ctx, []byte{familyIndex}, []byte{familyEnd}, true)
 		if d.reclaim.ctx.Err() != nil || isFull(err) {
 			return nil
 		}
