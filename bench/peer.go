@@ -52,6 +52,7 @@ type sender struct {
 type producer struct {
 	workers int // goroutines that it takes to keep it busy: one, unless each send waits
 	publish func(ctx context.Context, body []byte) error
+	push    func() error                    // sends what is pending; nil: publish does, soon
 	flush   func(ctx context.Context) error // until the broker has everything
 }
 

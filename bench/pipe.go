@@ -149,6 +149,11 @@ func trickleRole(ctx context.Context, c *child, j job) error {
 			if err := producers[n].publish(ctx, body); err != nil {
 				return err
 			}
+			if push := producers[n].push; push != nil {
+				if err := push(); err != nil {
+					return err
+				}
+			}
 		}
 		return producers[n].flush(ctx)
 	})

@@ -194,6 +194,7 @@ func relayProducer(ctx context.Context, addr string) (*producer, error) {
 	return &producer{
 		workers: 1,
 		publish: func(_ context.Context, body []byte) error { return l.append(frame{queue: queue, body: body}) },
+		push:    l.flush,
 		flush:   func(context.Context) error { return l.end() },
 	}, nil
 }

@@ -95,7 +95,7 @@ func flowWorks(p *plan) []*work {
 				beside("switch", "jetstream-memory", rate, atLeast(10)),
 			}},
 		{name: "fan-in", title: "fan-in, " + count(fullScale.Connections) + " connections with a message a second each, 128 B", columns: flowColumns,
-			runs: on(fanIn, "switch", "nats"),
+			runs: on(fanIn, "switch", "nats", "relay"),
 			bars: []bar{beside("switch", "nats", brokerCPU, atMost(1))}},
 		{name: "footprint", title: "footprint of the daemon", columns: footprintColumns,
 			runs: on(measureFootprint, "switch", "nats"),
