@@ -72,7 +72,7 @@ func TestWorks(t *testing.T) {
 
 func smallPlan(dir string) *plan {
 	return &plan{rounds: 1, duration: 100 * time.Millisecond, backlog: 500, out: filepath.Join(dir, "out.jsonl"),
-		peers: []string{"switch", "switch-durable", "relay"},
+		peers: []string{"switch", "switch-durable", "relay", "relay-durable"},
 		scale: scale{Queues: 500, Clients: 20, Connections: 50, ManyQueues: 500, Consumers: 20}}
 }
 

@@ -50,17 +50,18 @@ type role func(ctx context.Context, c *child, j job) error
 // roles is filled here and not by init functions, so that one can read it.
 func roles() map[string]role {
 	return map[string]role{
-		"call":    callRole,
-		"clients": clientsRole,
-		"consume": consumeRole,
-		"grow":    growRole,
-		"guard":   guardRole,
-		"produce": produceRole,
-		"queues":  queuesRole,
-		"relay":   relayRole,
-		"respond": respondRole,
-		"send":    sendRole,
-		"trickle": trickleRole,
+		"call":          callRole,
+		"clients":       clientsRole,
+		"consume":       consumeRole,
+		"grow":          growRole,
+		"guard":         guardRole,
+		"produce":       produceRole,
+		"queues":        queuesRole,
+		"relay":         relayRole,
+		"relay-durable": relayDurableRole,
+		"respond":       respondRole,
+		"send":          sendRole,
+		"trickle":       trickleRole,
 	}
 }
 

@@ -1,6 +1,6 @@
 // Bench measures the switch beside what one would take instead of it: NATS with
 // and without JetStream, Redis, and RabbitMQ; and beside a bare gRPC relay, which
-// is the limit of what a switch on gRPC can do.
+// is the limit of what a switch on gRPC can do, without and with a disk.
 //
 //	go run . [flags] [WORK…]           # measure
 //	go run . report [-w FILE] FILE.jsonl # make the tables of docs/benchmarks.md
@@ -26,8 +26,8 @@
 //
 // work.go is the table of what is measured, beside what, and how good it has to
 // be. runner.go goes through it. peer.go is what a system has to be able to do;
-// switch.go, nats.go, jetstream.go, redis.go, rabbitmq.go and relay.go are the
-// systems. calls.go, sends.go, pipe.go, footprint.go and growth.go are the loads.
+// switch.go, nats.go, jetstream.go, redis.go, rabbitmq.go, relay.go and
+// relaydurable.go are the systems. calls.go, sends.go, pipe.go, footprint.go and growth.go are the loads.
 // process.go is a child seen from its parent, child.go from itself. report.go
 // makes Markdown of the samples.
 package main

@@ -31,6 +31,7 @@ type footer struct{ Load string }
 
 // libraries are the modules whose versions are reported.
 var libraries = []string{
+	"github.com/cockroachdb/pebble/v2",
 	"github.com/nats-io/nats.go",
 	"github.com/rabbitmq/amqp091-go",
 	"github.com/redis/go-redis/v9",

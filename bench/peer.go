@@ -71,7 +71,7 @@ func peers() []*peer {
 	return []*peer{
 		switchPeer("switch", false), switchPeer("switch-durable", true),
 		natsPeer(), jetstreamPeer("jetstream-memory"), jetstreamPeer("jetstream-file"),
-		redisPeer(), rabbitmqPeer(), relayPeer(),
+		redisPeer(), rabbitmqPeer(), relayPeer(), relayDurablePeer(),
 	}
 }
 

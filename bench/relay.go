@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -37,28 +38,33 @@ var relayStream = grpc.StreamDesc{StreamName: "Link", ServerStreams: true, Clien
 // nothing of what makes a switch. No queues, leases, acks, limits or deadlines.
 func relayPeer() *peer {
 	return &peer{name: "relay", title: "bare gRPC relay",
-		start: func(l launch) (*exec.Cmd, error) {
-			self, err := os.Executable()
-			if err != nil {
-				return nil, err
-			}
-			told, err := jobText(job{Role: "relay", Addr: l.addr})
-			cmd := exec.Command(self)
-			cmd.Env = append(os.Environ(), told)
-			return cmd, err
-		},
-		ask: func(ctx context.Context, addr string) error {
-			conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-			if err != nil {
-				return err
-			}
-			return conn.Close()
-		},
+		start:    func(l launch) (*exec.Cmd, error) { return relayCommand(job{Role: "relay", Addr: l.addr}) },
+		ask:      relayAsk,
 		respond:  relayRespond,
 		caller:   relayCaller,
 		producer: relayProducer,
 		consumer: relayConsumer,
 	}
+}
+
+// relayCommand is this binary as a relay.
+func relayCommand(j job) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	told, err := jobText(j)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), told)
+	return cmd, err
+}
+
+func relayAsk(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // A relay knows who reads which queue.
@@ -69,13 +75,18 @@ type relay struct {
 
 // relayRole is the relay's process.
 func relayRole(ctx context.Context, _ *child, j job) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", j.Addr)
+	r := &relay{links: make(map[string]*link)}
+	return serveRelay(ctx, j.Addr, r.serve)
+}
+
+// serveRelay serves streams until ctx ends.
+func serveRelay(ctx context.Context, addr string, serve func(grpc.ServerStream) error) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-	r := &relay{links: make(map[string]*link)}
 	described := relayStream
-	described.Handler = func(_ any, s grpc.ServerStream) error { return r.serve(s) }
+	described.Handler = func(_ any, s grpc.ServerStream) error { return serve(s) }
 	server := grpc.NewServer(grpc.ForceServerCodecV2(relayCodec{}), grpc.MaxRecvMsgSize(relayMax),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow))
 	server.RegisterService(&grpc.ServiceDesc{ServiceName: "relay.Relay", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{described}}, nil)
@@ -86,38 +97,43 @@ func relayRole(ctx context.Context, _ *child, j job) error {
 // serve forwards what comes in on a stream, and sends to each stream that it has
 // touched once for each message that it received.
 func (r *relay) serve(s grpc.ServerStream) error {
+	own, err := r.enter(s)
+	if err != nil {
+		return err
+	}
+	var out touched
+	return own.receive(func(f frame) error {
+		to, err := r.reader(f.queue)
+		if err != nil {
+			return err
+		}
+		return out.append(to, f)
+	}, out.flush)
+}
+
+// enter makes a stream known as the reader of the queue that it names.
+func (r *relay) enter(s grpc.ServerStream) (*link, error) {
 	md, _ := metadata.FromIncomingContext(s.Context())
 	names := md.Get(relayQueue)
 	if len(names) != 1 {
-		return errors.New("a stream must name its queue")
+		return nil, errors.New("a stream must name its queue")
 	}
 	own := &link{stream: s}
 	r.mu.Lock()
 	r.links[names[0]] = own
 	r.mu.Unlock()
-	if err := s.SendHeader(nil); err != nil { // now the other side knows that it is known
-		return err
+	return own, s.SendHeader(nil) // now the other side knows that it is known
+}
+
+// reader is who reads a queue.
+func (r *relay) reader(queue []byte) (*link, error) {
+	r.mu.RLock()
+	to := r.links[string(queue)]
+	r.mu.RUnlock()
+	if to == nil {
+		return nil, fmt.Errorf("no queue %q", queue)
 	}
-	var touched []*link
-	return own.receive(func(f frame) error {
-		r.mu.RLock()
-		to := r.links[string(f.queue)]
-		r.mu.RUnlock()
-		if to == nil {
-			return fmt.Errorf("no queue %q", f.queue)
-		}
-		if !slices.Contains(touched, to) {
-			touched = append(touched, to)
-		}
-		return to.append(f)
-	}, func() error {
-		var failed error
-		for _, to := range touched {
-			failed = errors.Join(failed, to.flush())
-		}
-		touched = touched[:0]
-		return failed
-	})
+	return to, nil
 }
 
 // dialRelay opens a stream that reads a queue.
@@ -158,6 +174,11 @@ var relayReplies = struct {
 }{}
 
 func relayCaller(ctx context.Context, addr string) (call, error) {
+	return relayCalls(ctx, addr, target, callTimeout)
+}
+
+// relayCalls makes a connection for calls to a queue, each with that deadline.
+func relayCalls(ctx context.Context, addr, to string, limit time.Duration) (call, error) {
 	relayReplies.mu.Lock()
 	relayReplies.last++
 	replies := fmt.Sprintf("replies.%016d", relayReplies.last)
@@ -174,9 +195,9 @@ func relayCaller(ctx context.Context, addr string) (call, error) {
 			return nil
 		}, func() error { return nil })
 	}()
-	queue, replyTo := []byte(target), []byte(replies)
+	queue, replyTo := []byte(to), []byte(replies)
 	return func(ctx context.Context, request []byte) ([]byte, error) {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		return pending.call(ctx, func(number uint64) error {
 			return l.send(frame{queue: queue, replyTo: replyTo, number: number, body: request})

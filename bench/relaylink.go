@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"runtime"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -66,6 +68,13 @@ func (l *link) flush() error {
 	return l.stream.SendMsg(batch)
 }
 
+// pass sends frames that somebody else has encoded.
+func (l *link) pass(batch *[]byte) error {
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	return l.stream.SendMsg(batch)
+}
+
 // end sends what is pending, and waits until the other side has taken all of it:
 // who ends the process before loses what gRPC still has.
 func (l *link) end() error {
@@ -109,4 +118,23 @@ func (l *link) receive(on func(frame) error, after func() error) error {
 			return err
 		}
 	}
+}
+
+// touched are the links that have something to send.
+type touched []*link
+
+func (t *touched) append(to *link, f frame) error {
+	if !slices.Contains(*t, to) {
+		*t = append(*t, to)
+	}
+	return to.append(f)
+}
+
+func (t *touched) flush() error {
+	var failed error
+	for _, to := range *t {
+		failed = errors.Join(failed, to.flush())
+	}
+	*t = (*t)[:0]
+	return failed
 }

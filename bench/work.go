@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // A work is what is measured: the same load on several systems, and how good the
 // switch has to be beside each of them.
@@ -70,13 +73,13 @@ func durableWorks() []*work {
 	large := measureSends(job{Workers: callers, BodyBytes: kibibyte})
 	return []*work{
 		{name: "durable-calls", title: "durable calls, 64 callers, 128 B (Redis: sends only)", columns: loadColumns,
-			runs: append(on(calls, "switch-durable", "jetstream-file"), on(sends, "redis")...),
+			runs: slices.Concat(on(calls, "switch-durable", "jetstream-file"), on(sends, "redis"), on(calls, "relay-durable")),
 			bars: []bar{
 				beside("switch-durable", "jetstream-file", rate, atLeast(10)),
 				beside("switch-durable", "redis", rate, atLeast(1.5)),
 			}},
 		{name: "durable-sends", title: "durable sends, 64 producers that wait, 1 KiB", columns: loadColumns,
-			runs: on(large, "switch-durable", "redis", "rabbitmq"),
+			runs: on(large, "switch-durable", "redis", "rabbitmq", "relay-durable"),
 			bars: []bar{
 				beside("switch-durable", "redis", rate, atLeast(2)),
 				beside("switch-durable", "rabbitmq", rate, atLeast(4)),
