@@ -160,7 +160,7 @@ func TestAMergeThatCannotRead(t *testing.T) {
 				t.Errorf("only %d reads", reads.Load())
 			}
 			return
-		case <-f.Disk.Failed():
+		case <-f.Failed():
 			f.dead(t, syscall.EIO)
 		}
 	}

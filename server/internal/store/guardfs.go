@@ -78,7 +78,7 @@ type guardFile struct {
 // ReadAt reads at a place.
 func (f guardFile) ReadAt(p []byte, at int64) (int, error) {
 	n, err := f.File.ReadAt(p, at)
-	if err != nil && f.g.armed.Load() && !(n == len(p) && errors.Is(err, io.EOF)) {
+	if err != nil && f.g.armed.Load() && (n < len(p) || !errors.Is(err, io.EOF)) {
 		return n, f.g.wrote("read", f.name, err)
 	}
 	return n, err
