@@ -104,6 +104,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e.timer = time.AfterFunc(time.Hour, e.tick)
 	e.timer.Stop()
+	e.space.wake = make(chan struct{}, 1)
 	if err := e.open(c.Limits); err != nil {
 		return nil, err
 	}
@@ -127,11 +128,11 @@ func (e *Engine) open(limits queue.Limits) (err error) {
 	e.start = store.Start{Epoch: e.start.Epoch, Key: e.start.Key} // the rest may be large
 	e.startCommitter()
 	e.startLoader()
-	e.startSpace()
 	var tx Tx
 	e.Begin(&tx)
-	tx.keep(&e.fx)
+	tx.keep(&e.fx) // before anything else is applied
 	tx.End()
+	e.startSpace()
 	return nil
 }
 

@@ -75,7 +75,6 @@ func (e *Engine) startSpace() {
 	if e.config.Reserve == 0 {
 		return
 	}
-	e.space.wake = make(chan struct{}, 1)
 	e.look(false) // before the first Send
 	e.commit.loops.Add(1)
 	go e.watchSpace() // until closeDisk, which waits

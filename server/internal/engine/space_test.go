@@ -88,6 +88,43 @@ func TestANearlyFullDisk(t *testing.T) {
 	}
 }
 
+// What a start brings back is kept and goes on also when the disk is nearly full by
+// then: here a message that waits, and the end of a request that was given up.
+func TestAStartOnANearlyFullDisk(t *testing.T) {
+	disk := newBadDisk(1 << 30)
+	c := engine.Config{Reserve: 16 * mib}
+	d := openDurable(t, disk, c)
+	own := queue.TemporaryPrefix + "own"
+	in := &inbox{}
+	d.must(&queue.Create{Session: d.session, Queue: "q"},
+		&queue.Create{Session: d.session, Queue: "r"},
+		&queue.Create{Session: d.session, Queue: own, Temporary: true},
+		&queue.Send{Session: d.session, Queue: "q", Body: []byte("1")},
+		&queue.Send{Session: d.session, Queue: "r", Body: []byte("2"), ReplyTo: own, CorrelationID: "c"},
+		&queue.Subscribe{Session: d.session, Queue: "r", Credit: 10, Sink: in})
+	d.until("the request is leased", func() bool { n, _ := in.got(); return n == 1 })
+	d.must(&queue.Cancel{Session: d.session, ReplyTo: own, CorrelationID: "c"})
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	disk.free.Store(16*mib - 1)
+	for life := range 2 {
+		d = openDurable(t, disk, c)
+		if !d.Space().Refusing {
+			t.Error("the disk is not nearly full")
+		}
+		in = &inbox{}
+		d.must(&queue.Subscribe{Session: d.session, Queue: "q", Credit: 10, Sink: in})
+		d.until("the message is delivered", func() bool { n, _ := in.got(); return n == 1 })
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := store.Check("data", store.Options{FS: disk}, nil); err != nil || len(r.Problems) > 0 {
+			t.Errorf("after life %d: %v, %v", life+2, r, err)
+		}
+	}
+}
+
 // The ballast is made when there is room, given up when the disk runs low, and
 // made again. It counts as free.
 func TestBallast(t *testing.T) {
