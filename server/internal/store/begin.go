@@ -134,6 +134,9 @@ func (r *reading) readIndexed(it *pebble.Iterator) error {
 		if err != nil {
 			return err
 		}
+		if !m.Request {
+			return corrupt(key, "it is in the index of requests, and is none")
+		}
 		r.s.Requests = append(r.s.Requests, *m)
 	}
 	return nil
@@ -159,10 +162,10 @@ func (r *reading) readAttempts(it *pebble.Iterator) error {
 	return nil
 }
 
-// gather moves requests from among the messages to where they are now, and makes
+// gather moves requests from among the messages to where they are now, which makes
 // the store one of the newest format. What a crash leaves is moved by the next start.
 func (d *Disk) gather(requests []Message) error {
-	const most = 1 << 20 // bytes of a batch, about
+	const most = 1 << 20 // a batch ends beyond so many bytes
 	for len(requests) > 0 {
 		b := d.NewBatch()
 		for len(requests) > 0 && b.Size() < most {

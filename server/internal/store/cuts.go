@@ -20,7 +20,7 @@ const (
 	// A queue that holds cutFrom bytes is cut in its middle, and until it holds
 	// only half of that.
 	cutFrom = 32 << 20
-	// maxCuts bounds what cuts add to each flush: a small table each.
+	// maxCuts bounds what cuts add to each flush: a small table or two each.
 	maxCuts = 32
 )
 

@@ -134,3 +134,16 @@ func TestOldRequestsAreGathered(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// An index entry of a message that is no request is damage, and not moved.
+func TestAnIndexOfNoRequestIsDamage(t *testing.T) {
+	d := open(t, vfs.NewMem(), "store")
+	commit(t, d, func(b *store.Batch) {
+		b.PutQueue(&store.Queue{ID: 1, Name: "q"})
+		b.PutMessage(&store.Message{Queue: 1, Sequence: 2})
+		b.PutRaw(store.Encode(store.Place{Queue: 1, Sequence: 2}))
+	})
+	if _, err := d.Start(noon); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a start answers %v", err)
+	}
+}

@@ -39,8 +39,14 @@ func (fs guardFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.O
 // Open opens a file for reading.
 func (fs guardFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
 	f, err := fs.FS.Open(name, o...)
-	if err != nil || !isTable(name) {
+	if !isTable(name) {
 		return f, err
+	}
+	if err != nil {
+		if fs.g.armed.Load() {
+			err = fs.g.wrote("open", name, err)
+		}
+		return nil, err
 	}
 	return guardFile{File: f, name: name, g: fs.g}, nil
 }

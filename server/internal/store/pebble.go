@@ -98,7 +98,7 @@ func (d *Disk) damaged(i pebble.DataCorruptionInfo) {
 // deletion would leave the other, which would be delivered again.
 func (d *Disk) misused(i pebble.PossibleAPIMisuseInfo) {
 	if i.Kind == pebble.NondeterministicSingleDelete {
-		d.guard.fail(fmt.Errorf("%s was written twice: %w", name(i.UserKey), ErrCorrupt))
+		d.guard.fail(fmt.Errorf("%s was written twice, so that it would come back: %w; restore a copy", name(i.UserKey), ErrCorrupt))
 		block()
 	}
 }
