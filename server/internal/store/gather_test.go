@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -82,9 +83,17 @@ func TestOldRequestsAreGathered(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := random(s, 2)
+	var mu sync.Mutex // guards rng, crashes and moving
 	crashes, moving := 0, false
+	move := func(on bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		moving = on
+	}
 	fs := hookFS{FS: clonedFS{mem}, after: func(op, name string) {
-		if !moving || t.Failed() || !slow() && rng.IntN(10) > 0 {
+		mu.Lock()
+		defer mu.Unlock()
+		if !moving || t.Failed() || !slow() && crashes > 0 && rng.IntN(60) > 0 {
 			return
 		}
 		for _, survives := range []int{0, 50, 100} {
@@ -105,11 +114,11 @@ func TestOldRequestsAreGathered(t *testing.T) {
 		}
 	}}
 	d = open(t, fs, "store")
-	moving = true
+	move(true)
 	if err := wantRequests(d, want); err != nil {
 		t.Error(err)
 	}
-	moving = false
+	move(false)
 	t.Logf("%d crashes", crashes)
 	if crashes == 0 {
 		t.Error("no crash: nothing was tested")
