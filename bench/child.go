@@ -31,6 +31,7 @@ type job struct {
 	BodyBytes   int           // of each message
 	Warm        time.Duration // before the window
 	Window      time.Duration // that is measured
+	Windows     int           // how many windows of the plan that is; zero: one
 	Count       int           // of queues, clients or consumers to make, or messages to leave in the queue
 	Growing     string        // what Count is of, in growth
 	Dir         string        // that it may write to

@@ -94,7 +94,7 @@ func (r *runner) one(ctx context.Context, w *work, of run, round int) error {
 }
 
 func (r *runner) sample(ctx context.Context, on *peer, of run) (*sample, error) {
-	limit := grace + r.plan.warm() + r.plan.duration + time.Duration(r.plan.backlog)*makeTime + 2*startTime
+	limit := grace + r.plan.warm() + fanInWindows*r.plan.duration + time.Duration(r.plan.backlog)*makeTime + 2*startTime
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := openStage(ctx, r.plan, on, r.with)

@@ -95,7 +95,7 @@ func (s *stage) ask(ctx context.Context, broker *process) error {
 // child starts a child beside the broker, and waits until it is ready.
 func (s *stage) child(ctx context.Context, name string, j job) (*process, error) {
 	j.Peer, j.Addr = s.peer.name, s.addr
-	j.Warm, j.Window = s.plan.warm(), s.plan.duration
+	j.Warm, j.Window = s.plan.warm(), s.plan.duration*time.Duration(max(1, j.Windows))
 	p, err := startChild(name, j, s.dir)
 	if err != nil {
 		return nil, err

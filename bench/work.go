@@ -87,9 +87,13 @@ func durableWorks() []*work {
 	}
 }
 
+// fanInWindows is how many windows the fan-in is measured for: the kernel counts a
+// process's CPU in ticks of 10 ms, of which a broker uses a dozen a second there.
+const fanInWindows = 5
+
 func flowWorks(p *plan) []*work {
 	pipe := measurePipe("produce", job{BodyBytes: smallBody})
-	fanIn := measurePipe("trickle", job{BodyBytes: smallBody, Connections: p.scale.Connections})
+	fanIn := measurePipe("trickle", job{BodyBytes: smallBody, Connections: p.scale.Connections, Windows: fanInWindows})
 	return []*work{
 		{name: "pipeline", title: "pipeline, one producer, one consumer, 128 B", columns: flowColumns,
 			runs: on(pipe, "switch", "nats", "jetstream-memory", "relay"),
