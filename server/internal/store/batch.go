@@ -64,14 +64,6 @@ func (b *Batch) raise(format uint64) {
 	}
 }
 
-// family is where a message is: requests are apart, so that Start finds them.
-func (m *Message) family() byte {
-	if m.Request {
-		return familyRequest
-	}
-	return familyMessage
-}
-
 // PutMessage stores a message, but not its attempts. It must be new: no message
 // is stored twice. Nothing of m is kept.
 func (b *Batch) PutMessage(m *Message) {

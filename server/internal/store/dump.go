@@ -40,9 +40,9 @@ type (
 )
 
 // Dump reads everything in the store of a directory, in the order of the keys; but
-// requests are among the other messages of their queue.
-// Nobody else may have it open. A record that can't be decoded is an error that
-// names it, and the records behind it follow; any other error is the last.
+// requests are among the other messages of their queue. Nobody else may have it
+// open. A record that can't be decoded is an error that names it, and the records
+// behind it follow; any other error is the last.
 func Dump(dir string, o Options) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		o.ReadOnly = true

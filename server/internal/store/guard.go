@@ -14,11 +14,11 @@ import (
 )
 
 // A guard makes the store stop at the first write or sync that fails, and at a table
-// that can't be read. Pebble
-// itself would panic then with locks released that it releases again, which
-// nothing can catch, or try anew, which after a failed sync proves nothing. So
-// the guard stands between Pebble and the file system: it remembers the failure,
-// tells it, and never returns to Pebble. Whoever waits for Pebble does so in run
+// that can't be read. Pebble itself would panic then, with locks released that it
+// releases again or in a goroutine of its own, which nothing can catch, or try
+// anew, which after a failed sync proves nothing. So the guard stands between
+// Pebble and the file system: it remembers the failure, tells it, and never returns
+// to Pebble. Whoever waits for Pebble does so in run
 // and is let go with the error. The goroutines that were stopped stay, as the
 // process is to end.
 type guard struct {
@@ -117,11 +117,11 @@ func (g *guard) apart(f func() error) error {
 // block stops the goroutine for ever.
 func block() { select {} }
 
-// wrote looks at the outcome of a guarded call on a file. It returns when
+// outcome looks at the outcome of a guarded call on a file. It returns when
 // there was no error, when the file is not of the store (a checkpoint's), and
 // when the disk is full and what was written is a table: Pebble has that in
 // memory and in the log, so it drops the torn table and makes another.
-func (g *guard) wrote(verb, name string, err error) error {
+func (g *guard) outcome(verb, name string, err error) error {
 	if err == nil || g.dirOf(name) != g.fs.PathJoin(g.dir) {
 		return err
 	}
@@ -146,7 +146,7 @@ func (g *guard) dirOf(name string) string {
 }
 
 // background takes an error of Pebble's flushes, compactions and the like, which
-// it would try again at once and for ever. A full disk may heal; wrote has made
+// it would try again at once and for ever. A full disk may heal; outcome has made
 // the pause.
 func (g *guard) background(err error) {
 	if isFull(err) {

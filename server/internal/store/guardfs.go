@@ -44,7 +44,7 @@ func (fs guardFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
 	}
 	if err != nil {
 		if fs.g.armed.Load() {
-			err = fs.g.wrote("open", name, err)
+			err = fs.g.outcome("open", name, err)
 		}
 		return nil, err
 	}
@@ -59,16 +59,16 @@ func (fs guardFS) OpenDir(name string) (vfs.File, error) {
 
 // Rename moves a file.
 func (fs guardFS) Rename(from, name string) error {
-	return fs.g.wrote("rename to", name, fs.FS.Rename(from, name))
+	return fs.g.outcome("rename to", name, fs.FS.Rename(from, name))
 }
 
 // Link gives a file a second name.
 func (fs guardFS) Link(from, name string) error {
-	return fs.g.wrote("link", name, fs.FS.Link(from, name))
+	return fs.g.outcome("link", name, fs.FS.Link(from, name))
 }
 
 func (fs guardFS) file(verb, name string, f vfs.File, err error) (vfs.File, error) {
-	if err := fs.g.wrote(verb, name, err); err != nil {
+	if err := fs.g.outcome(verb, name, err); err != nil {
 		return nil, err
 	}
 	return guardFile{File: f, name: name, g: fs.g}, nil
@@ -85,7 +85,7 @@ type guardFile struct {
 func (f guardFile) ReadAt(p []byte, at int64) (int, error) {
 	n, err := f.File.ReadAt(p, at)
 	if err != nil && f.g.armed.Load() && (n < len(p) || !errors.Is(err, io.EOF)) {
-		return n, f.g.wrote("read", f.name, err)
+		return n, f.g.outcome("read", f.name, err)
 	}
 	return n, err
 }
@@ -93,26 +93,26 @@ func (f guardFile) ReadAt(p []byte, at int64) (int, error) {
 // Write appends.
 func (f guardFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	return n, f.g.wrote("write", f.name, err)
+	return n, f.g.outcome("write", f.name, err)
 }
 
 // WriteAt writes at a place.
 func (f guardFile) WriteAt(p []byte, at int64) (int, error) {
 	n, err := f.File.WriteAt(p, at)
-	return n, f.g.wrote("write", f.name, err)
+	return n, f.g.outcome("write", f.name, err)
 }
 
 // Sync makes all of the file durable.
-func (f guardFile) Sync() error { return f.g.wrote("sync", f.name, f.File.Sync()) }
+func (f guardFile) Sync() error { return f.g.outcome("sync", f.name, f.File.Sync()) }
 
 // SyncData makes what was written durable.
-func (f guardFile) SyncData() error { return f.g.wrote("sync", f.name, f.File.SyncData()) }
+func (f guardFile) SyncData() error { return f.g.outcome("sync", f.name, f.File.SyncData()) }
 
 // SyncTo begins to make the first bytes durable.
 func (f guardFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)
-	return full, f.g.wrote("sync", f.name, err)
+	return full, f.g.outcome("sync", f.name, err)
 }
 
 // Close closes the file.
-func (f guardFile) Close() error { return f.g.wrote("close", f.name, f.File.Close()) }
+func (f guardFile) Close() error { return f.g.outcome("close", f.name, f.File.Close()) }

@@ -13,6 +13,14 @@ const (
 	flagsKnown = 1<<iota - 1
 )
 
+// family is where a message is: requests are apart, so that Start finds them.
+func (m *Message) family() byte {
+	if m.Request {
+		return familyRequest
+	}
+	return familyMessage
+}
+
 // appendHead appends the value of a message but for its body, which is the rest
 // of the value, so that it is copied once. The queue, the sequence and the
 // attempts are not in it.

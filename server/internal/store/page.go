@@ -8,10 +8,10 @@ import (
 )
 
 // Messages hands the stored messages of a queue with from <= Sequence <= to to f,
-// in order and with their attempts, but not the requests, which Start has read. It stops after maxMessages, or once their
-// bodies reach maxBytes, but not before the first; 0 is no limit. Every message
-// up to through was handed over: it is to itself when no more are left. The
-// messages are f's to keep.
+// in order and with their attempts, but not the requests, which Start has read. It
+// stops after maxMessages, or once their bodies reach maxBytes, but not before the
+// first; 0 is no limit. Every message up to through was handed over: it is to
+// itself when no more are left. The messages are f's to keep.
 //
 // What it sees are the batches that were committed when it was called, and maybe
 // one that is being committed.
